@@ -1,0 +1,71 @@
+//! One byte string per JSON value, for digests and comparison.
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::digest::Digest;
+
+/// The canonical text: object keys sorted by code point, no white space, numbers as they were written.
+///
+/// Unlike RFC 8785 numbers are not converted: `1.0` and `1` differ, and integers beyond 2^53 keep their digits.
+#[must_use]
+pub fn canonical(value: &Value) -> String {
+    let mut out = String::new();
+    write(value, &mut out);
+    out
+}
+
+/// SHA-256 of the canonical text.
+#[must_use]
+pub fn digest(value: &Value) -> Digest {
+    Digest::of(canonical(value).as_bytes())
+}
+
+fn write(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<_> = map.iter().collect();
+            keys.sort_unstable_by_key(|(key, _)| key.as_str());
+            out.push('{');
+            for (index, (key, value)) in keys.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                write(value, out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write(item, out);
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+impl Digest {
+    /// SHA-256 of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::from_bytes(Sha256::digest(bytes).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_sorted_and_numbers_kept() {
+        let value: Value = serde_json::from_str(r#"{"b":[1.0,1,9007199254740993],"a":{"é":null,"z":""}}"#).expect("JSON");
+        assert_eq!(canonical(&value), r#"{"a":{"z":"","é":null},"b":[1.0,1,9007199254740993]}"#);
+    }
+}
