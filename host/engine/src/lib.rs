@@ -6,21 +6,32 @@
 
 mod canonical;
 mod change;
+mod command;
 mod digest;
+mod event;
 mod failure;
 mod manifest;
 mod name;
+mod plan;
 mod pointer;
+mod run;
 mod timestamp;
 mod verdict;
 
 pub use canonical::{canonical, digest as canonical_digest};
 pub use change::{Action, ChangeBody, ChangeId, ChangeNo, Loss, Object};
+pub use command::{Command, Next, WaitReason};
 pub use digest::Digest;
+pub use event::{BackRelation, CheckResult, Ending, Event, Outcome, Proof, Recheck, Relation, Scope};
 pub use failure::{Failure, FailureCase};
 pub use manifest::{
     Cardinality, Catalog, Flow, LossCode, LossWeight, Manifest, Offer, Operation, Purpose, ResponseRule, Role, Route, RouteClass,
 };
+pub use plan::{
+    Cohort, DualRun, OnDrift, OnFailure, Per, PlaintextGrant, Plan, PlanBuilder, PlanError, PlanHeader, PlanLine, PlanTextError,
+    PlannedChange, PlannedConnection, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, StepNo, Work,
+};
 pub use pointer::Pointer;
+pub use run::{Cause, IllegalEvent, Open, Phase, Run, StepOutlook, StepPhase, StuckReason};
 pub use timestamp::{Span, Timestamp};
 pub use verdict::Verdict;

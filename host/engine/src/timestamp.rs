@@ -51,9 +51,8 @@ impl Span {
     /// # Errors
     /// Says what is wrong with the text; also for negative spans and for calendar units, whose length varies.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let parsed: jiff::SignedDuration = text
-            .parse()
-            .map_err(|_| format!("`{text}` is no duration; write for example `90s`, `10m` or `72h`"))?;
+        let parsed: jiff::SignedDuration =
+            text.parse().map_err(|_| format!("`{text}` is no duration; write for example `90s`, `10m` or `72h`"))?;
         u64::try_from(parsed.as_millis()).map(Self).map_err(|_| format!("`{text}` is negative"))
     }
 }
