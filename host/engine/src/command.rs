@@ -3,7 +3,7 @@
 
 use crate::{
     change::ChangeNo,
-    event::{Ending, Event, Scope},
+    event::{Ending, Event, Watched},
     plan::StepNo,
     timestamp::Timestamp,
 };
@@ -47,7 +47,7 @@ pub enum Command {
     /// Call verify with stage `rolled-back`: `BackChecked`.
     BackCheck { change: ChangeNo, origin: ChangeNo, attempt: u32 },
     /// Take one sample: `Observed`.
-    Observe { step: StepNo, probe: u32, scope: Scope, sample: u32 },
+    Observe { step: StepNo, probe: u32, scope: Watched, sample: u32 },
 }
 
 /// Why nothing can happen before some time.

@@ -58,7 +58,7 @@ pub enum Event {
     BackChecked { change: ChangeNo, verdict: Verdict, checks: Vec<CheckResult> },
 
     /// One sample of a probe.
-    Observed { step: StepNo, probe: u32, scope: Scope, verdict: Verdict, detail: String },
+    Observed { step: StepNo, probe: u32, scope: Watched, verdict: Verdict, detail: String },
     /// A gate's time has come.
     GatePassed { step: StepNo },
     /// Old and new have both worked for longer than allowed.
@@ -148,7 +148,7 @@ pub struct CheckResult {
 /// What a probe watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Scope {
+pub enum Watched {
     /// One change.
     Change(ChangeNo),
     /// One cohort of the step.

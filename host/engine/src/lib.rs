@@ -18,18 +18,18 @@ mod run;
 mod timestamp;
 mod verdict;
 
-pub use canonical::{canonical, digest as canonical_digest};
+pub use canonical::{canonical, digest as canonical_digest, equal_outside};
 pub use change::{Action, ChangeBody, ChangeId, ChangeNo, Loss, Object};
 pub use command::{Command, Next, WaitReason};
 pub use digest::Digest;
-pub use event::{BackRelation, CheckResult, Ending, Event, Outcome, Proof, Recheck, Relation, Scope};
+pub use event::{BackRelation, CheckResult, Ending, Event, Outcome, Proof, Recheck, Relation, Watched};
 pub use failure::{Failure, FailureCase};
 pub use manifest::{
     Cardinality, Catalog, Flow, LossCode, LossWeight, Manifest, Offer, Operation, Purpose, ResponseRule, Role, Route, RouteClass,
 };
 pub use plan::{
-    Cohort, DualRun, OnDrift, OnFailure, Per, PlaintextGrant, Plan, PlanBuilder, PlanError, PlanHeader, PlanLine, PlanTextError,
-    PlannedChange, PlannedConnection, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, StepNo, Work,
+    Cohort, OnDrift, OnFailure, Per, Plan, PlanBuilder, PlanError, PlanHeader, PlanLine, PlanTextError,
+    PlannedChange, PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, StepNo, Work,
 };
 pub use pointer::Pointer;
 pub use run::{Cause, IllegalEvent, Open, Phase, Run, StepOutlook, StepPhase, StuckReason};

@@ -68,8 +68,10 @@ pub struct PlanHeader {
     pub on_failure: OnFailure,
     /// What happens when a change has drifted.
     pub on_drift: OnDrift,
+    /// How long pre-images are kept after the end.
+    pub keep_pre_images: Span,
     /// The span in which old and new both work.
-    pub dual_run: Option<DualRun>,
+    pub dual_run: Option<PlannedDualRun>,
     /// By name.
     pub connections: BTreeMap<String, PlannedConnection>,
     /// By alias.
@@ -101,7 +103,7 @@ pub enum OnDrift {
 /// The bounded span in which old and new both work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DualRun {
+pub struct PlannedDualRun {
     /// The steps that open it.
     pub from: Vec<StepNo>,
     /// The steps that end it.
@@ -122,6 +124,8 @@ pub struct PlannedConnection {
     pub authority: String,
     /// The members of a set: name and authority.
     pub members: Vec<(String, String)>,
+    /// How to open it again: where it is and where its credentials come from, never the credentials.
+    pub declaration: Value,
 }
 
 /// A plugin as the plan pins it.
@@ -152,6 +156,11 @@ pub struct PlannedStep {
     pub linked: Vec<StepNo>,
     /// What it does.
     pub work: Work,
+}
+
+impl PlanHeader {
+    /// The version of the plan's form that this program writes and reads.
+    pub const VERSION: u32 = text::VERSION;
 }
 
 impl PlannedStep {
@@ -194,7 +203,7 @@ pub struct PlannedOperation {
     /// Public places that the workflow adds: role → pointers.
     pub public: BTreeMap<String, Vec<Pointer>>,
     /// Places whose values the plugin may see.
-    pub plaintext: Vec<PlaintextGrant>,
+    pub plaintext: Vec<PlannedGrant>,
     /// Material losses that the operator accepts.
     pub accept: Vec<String>,
     /// The cohorts.
@@ -236,7 +245,7 @@ pub struct PlannedOperation {
 /// A place whose value the plugin may see, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PlaintextGrant {
+pub struct PlannedGrant {
     /// The role whose responses hold it.
     pub role: String,
     /// Where in the response.
@@ -269,8 +278,12 @@ pub struct PlannedProbe {
     pub span: Span,
     /// How many samples may fail.
     pub max_failures: u32,
-    /// The predicate over `result`; none means that an observation alone is enough.
-    pub expect: Option<String>,
+    /// How long one sample may take.
+    pub timeout: Span,
+    /// The predicate over `result`.
+    pub expect: String,
+    /// `{key, value}` of the element, in a step with `for_each`; else null.
+    pub each: Value,
 }
 
 /// What one series of samples is about.

@@ -86,11 +86,17 @@ impl PlanBuilder {
         number
     }
 
-    /// Sets the output of the last step, known when its planning is done.
-    pub fn set_output(&mut self, output: serde_json::Value) {
+    /// Ends the last step: its output, and how many of its changes may fail.
+    pub fn close_step(&mut self, output: serde_json::Value, max_failed: impl FnOnce(usize) -> u32) {
         if let Some(super::Work::Operation(operation)) = self.header.steps.last_mut().map(|step| &mut step.work) {
+            operation.max_failed = max_failed(operation.changes.len());
             operation.output = output;
         }
+    }
+
+    /// Sets the dual run, known when its steps are planned.
+    pub fn set_dual_run(&mut self, dual_run: Option<super::PlannedDualRun>) {
+        self.header.dual_run = dual_run;
     }
 
     /// The number a change of an earlier step has.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     change::ChangeNo,
     command::{Command, WaitReason},
-    event::{Event, Scope},
+    event::{Event, Watched},
     manifest::Purpose,
     plan::{Cohort, Plan, StepNo, Work},
     run::IllegalEvent,
@@ -45,7 +45,7 @@ pub(super) struct StepState {
     pub(super) failed: u32,
     first: u32,
     /// The scopes whose probes have passed.
-    watched: BTreeSet<Scope>,
+    watched: BTreeSet<Watched>,
 }
 
 impl StepState {
@@ -92,12 +92,12 @@ impl StepState {
     }
 
     /// The probes of that scope have passed.
-    pub(super) fn watched(&mut self, scope: Scope) {
+    pub(super) fn watched(&mut self, scope: Watched) {
         self.watched.insert(scope);
     }
 
     /// Whether the probes of that scope are still to be run.
-    pub(super) fn unwatched(&self, scope: Scope) -> bool {
+    pub(super) fn unwatched(&self, scope: Watched) -> bool {
         !self.watched.contains(&scope)
     }
 
@@ -145,7 +145,7 @@ impl Run {
             if state.done.is_some() || state.since.is_none() || state.open[..=state.cohort as usize].iter().any(|open| *open > 0) {
                 return;
             }
-            let cohort = Scope::Cohort(state.cohort);
+            let cohort = Watched::Cohort(state.cohort);
             let last = state.cohort + 1 >= state.cohorts;
             if self.exposed_any(step) && (self.open_series(at, step, Subject::Cohort, cohort) || self.has_open_series(step)) {
                 return;
@@ -156,7 +156,7 @@ impl Run {
                 state.fill_queue();
                 continue;
             }
-            if self.open_series(at, step, Subject::Step, Scope::Step) || self.has_open_series(step) {
+            if self.open_series(at, step, Subject::Step, Watched::Step) || self.has_open_series(step) {
                 return;
             }
             return self.finish_step(at, step);

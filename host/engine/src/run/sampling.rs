@@ -4,7 +4,7 @@ use super::{IllegalEvent, Mode, Run, agenda::Item, outlook::Cause, stage::Stage}
 use crate::{
     change::ChangeNo,
     command::Command,
-    event::{Event, Scope},
+    event::{Event, Watched},
     failure::{Failure, FailureCase},
     plan::{Per, StepNo},
     timestamp::{Span, Timestamp},
@@ -16,7 +16,7 @@ use crate::{
 pub(super) struct SeriesKey {
     pub(super) step: StepNo,
     pub(super) probe: u32,
-    pub(super) scope: Scope,
+    pub(super) scope: Watched,
 }
 
 /// One series of samples.
@@ -41,7 +41,7 @@ impl Run {
     /// Opens the series of every probe of the step with that scope; false if there is none.
     ///
     /// A series that has passed already is not opened again by a second call for the same scope.
-    pub(super) fn open_series(&mut self, at: Timestamp, step: StepNo, subject: Subject, scope: Scope) -> bool {
+    pub(super) fn open_series(&mut self, at: Timestamp, step: StepNo, subject: Subject, scope: Watched) -> bool {
         let per = match subject {
             Subject::Cohort => Per::Cohort,
             Subject::Step => Per::Step,
@@ -52,10 +52,10 @@ impl Run {
 
     /// Opens the change's own probes; false if there is none.
     pub(super) fn open_change_probes(&mut self, at: Timestamp, change: ChangeNo) -> bool {
-        self.open_probes(at, self.plan.change(change).step, Per::Change, Scope::Change(change))
+        self.open_probes(at, self.plan.change(change).step, Per::Change, Watched::Change(change))
     }
 
-    fn open_probes(&mut self, at: Timestamp, step: StepNo, per: Per, scope: Scope) -> bool {
+    fn open_probes(&mut self, at: Timestamp, step: StepNo, per: Per, scope: Watched) -> bool {
         let plan = self.plan.clone();
         let probes = plan.step(step).operation().map_or(&[][..], |operation| &operation.probes);
         let mut opened = false;
@@ -84,7 +84,7 @@ impl Run {
         &mut self,
         at: Timestamp,
         event: &Event,
-        (step, probe, scope): (StepNo, u32, Scope),
+        (step, probe, scope): (StepNo, u32, Watched),
         verdict: Verdict,
         detail: &str,
     ) -> Result<(), IllegalEvent> {
@@ -131,9 +131,9 @@ impl Run {
             return;
         }
         match key.scope {
-            Scope::Change(change) if self.changes[change.index()].stage == Stage::Probe => self.verified(at, change),
-            Scope::Change(_) => {}
-            Scope::Cohort(_) | Scope::Step => {
+            Watched::Change(change) if self.changes[change.index()].stage == Stage::Probe => self.verified(at, change),
+            Watched::Change(_) => {}
+            Watched::Cohort(_) | Watched::Step => {
                 self.steps[key.step.index()].watched(key.scope);
                 self.advance(at, key.step);
             }
@@ -142,12 +142,12 @@ impl Run {
 
     fn sampling_failed(&mut self, at: Timestamp, key: SeriesKey, detail: String) {
         match key.scope {
-            Scope::Change(change) => {
+            Watched::Change(change) => {
                 self.close_series(|other| other.scope == key.scope && other.step == key.step);
                 let failure = Failure { case: FailureCase::Mismatch, code: Some("CUT3510".to_owned()), text: detail };
                 self.fail(at, change, failure);
             }
-            Scope::Cohort(_) | Scope::Step => {
+            Watched::Cohort(_) | Watched::Step => {
                 // The other series of the scope start afresh when the run is resumed.
                 self.close_series(|other| other.scope == key.scope && other.step == key.step);
                 self.fail_step(Cause::Probe { step: key.step, probe: key.probe, detail });
@@ -170,7 +170,7 @@ impl Run {
 
     /// After a pause: the probes that failed look again.
     pub(super) fn retry_series(&mut self, at: Timestamp) {
-        self.series.retain(|key, _| matches!(key.scope, Scope::Change(_)));
+        self.series.retain(|key, _| matches!(key.scope, Watched::Change(_)));
         for series in self.series.values_mut() {
             (series.due, series.since, series.samples, series.failed, series.inconclusive) = (at, at, 0, 0, 0);
         }

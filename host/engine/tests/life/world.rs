@@ -6,8 +6,8 @@ use std::{
 };
 
 use cutover_engine::{
-    Action, BackRelation, ChangeBody, ChangeId, ChangeNo, Cohort, Command, Digest, DualRun, Ending, Event, Failure, FailureCase, Manifest,
-    Next, Object, OnDrift, OnFailure, Outcome, Per, Plan, PlanBuilder, PlanError, PlanHeader, PlannedConnection, PlannedOperation,
+    Action, BackRelation, ChangeBody, ChangeId, ChangeNo, Cohort, Command, Digest, Ending, Event, Failure, FailureCase, Manifest,
+    Next, Object, OnDrift, OnFailure, Outcome, Per, Plan, PlanBuilder, PlanError, PlanHeader, PlannedConnection, PlannedDualRun, PlannedOperation,
     PlannedProbe, PlannedStep, Proof, Purpose, Recheck, Relation, Run, Span, StepNo, Timestamp, Verdict, Work,
 };
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub(crate) fn new() -> Self {
-        let connection = PlannedConnection { kind: "memory".into(), authority: "memory:store".into(), members: Vec::new() };
+        let connection = PlannedConnection { kind: "memory".into(), authority: "memory:store".into(), members: Vec::new(), declaration: Value::Null };
         Self {
             builder: PlanBuilder::new(PlanHeader {
                 cutover_plan: 1,
@@ -30,6 +30,7 @@ impl Draft {
                 inputs: Map::new(),
                 on_failure: OnFailure::Rollback,
                 on_drift: OnDrift::Stop,
+                keep_pre_images: Span::seconds(72 * 3_600),
                 dual_run: None,
                 connections: BTreeMap::from([("store".into(), connection)]),
                 plugins: BTreeMap::new(),
@@ -97,7 +98,7 @@ pub(crate) fn pause(header: &mut PlanHeader) {
 pub(crate) fn dual_run(from: u32, until: u32, min: u64, max: u64) -> impl FnOnce(&mut PlanHeader) {
     move |header| {
         header.dual_run =
-            Some(DualRun { from: vec![StepNo(from)], until: vec![StepNo(until)], min: Span::seconds(min), max: Span::seconds(max) });
+            Some(PlannedDualRun { from: vec![StepNo(from)], until: vec![StepNo(until)], min: Span::seconds(min), max: Span::seconds(max) });
     }
 }
 
@@ -122,7 +123,9 @@ pub(crate) fn probe(per: Per, seconds: u64, max_failures: u32) -> PlannedProbe {
         every: Span::seconds(1),
         span: Span::seconds(seconds),
         max_failures,
-        expect: None,
+        timeout: Span::seconds(10),
+        expect: "true".into(),
+        each: Value::Null,
     }
 }
 
