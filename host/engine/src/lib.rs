@@ -6,13 +6,18 @@
 
 mod canonical;
 mod change;
+mod diagnostic;
 mod digest;
+mod expression;
 mod failure;
 mod manifest;
 mod name;
 mod pointer;
+mod reference;
+mod schema;
 mod timestamp;
 mod verdict;
+mod workflow;
 
 pub use canonical::{canonical, digest as canonical_digest};
 pub use change::{Action, ChangeBody, ChangeId, ChangeNo, Loss, Object};
@@ -24,3 +29,14 @@ pub use manifest::{
 pub use pointer::Pointer;
 pub use timestamp::{Span, Timestamp};
 pub use verdict::Verdict;
+
+// The workflow language.
+pub use diagnostic::{Anchor, CODES, Diagnostic, Explanation, Place, Placed, Severity, explanation};
+pub use expression::{Expression, SyntaxError, Undecided};
+pub use reference::{Missing, Reference, ResolveError, Root, Scope, Segment, Template};
+pub use schema::workflow_schema;
+pub use workflow::{
+    Address, Binding, Body, Cohort, Connection, ConnectionKind, DualRun, FileConnection, HttpConnection, HttpLogin, Input, InputType,
+    Instance, OnDrift, OnFailure, PlaintextGrant, PluginEntry, PluginOrigin, Probe, ProbeScope, Quota, ReadRoute, Recipient, Retry,
+    Rollout, Source, Step, StepId, Task, Uses, VaultConnection, VaultLogin, Wait, Workflow, WorkflowName, authority,
+};
