@@ -284,6 +284,7 @@ impl Types {
             problems.push(Problem::types(range, message));
         }
         match operator {
+            Operator::Plus | Operator::Minus if !fits => Type::Unknown,
             Operator::Plus | Operator::Minus if first.is_duration() && second == Type::Duration => Type::Duration,
             Operator::Plus | Operator::Minus => first,
             _ => Type::Boolean,
