@@ -7,16 +7,21 @@
 mod canonical;
 mod change;
 mod command;
+mod diagnostic;
 mod digest;
 mod event;
+mod expression;
 mod failure;
 mod manifest;
 mod name;
 mod plan;
 mod pointer;
+mod reference;
 mod run;
+mod schema;
 mod timestamp;
 mod verdict;
+mod workflow;
 
 pub use canonical::{canonical, digest as canonical_digest, equal_outside};
 pub use change::{Action, ChangeBody, ChangeId, ChangeNo, Loss, Object};
@@ -28,10 +33,21 @@ pub use manifest::{
     Cardinality, Catalog, Flow, LossCode, LossWeight, Manifest, Offer, Operation, Purpose, ResponseRule, Role, Route, RouteClass,
 };
 pub use plan::{
-    Cohort, OnDrift, OnFailure, Per, Plan, PlanBuilder, PlanError, PlanHeader, PlanLine, PlanTextError,
-    PlannedChange, PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, StepNo, Work,
+    Cohort, OnDrift, OnFailure, Per, Plan, PlanBuilder, PlanError, PlanHeader, PlanLine, PlanTextError, PlannedChange, PlannedConnection,
+    PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, StepNo, Work,
 };
 pub use pointer::Pointer;
 pub use run::{Cause, IllegalEvent, Open, Phase, Run, StepOutlook, StepPhase, StuckReason};
 pub use timestamp::{Span, Timestamp};
 pub use verdict::Verdict;
+
+// The workflow language.
+pub use diagnostic::{Anchor, CODES, Diagnostic, Explanation, Place, Placed, Severity, explanation};
+pub use expression::{Expression, SyntaxError, Undecided};
+pub use reference::{Missing, Reference, ResolveError, Root, Scope, Segment, Template};
+pub use schema::workflow_schema;
+pub use workflow::{
+    Address, Binding, Body, Connection, ConnectionKind, DualRun, FileConnection, HttpConnection, HttpLogin, Input, InputType, Instance,
+    PlaintextGrant, PluginEntry, PluginOrigin, Probe, Quota, ReadRoute, Recipient, Retry, Rollout, Source, Step, StepId, Task, Uses,
+    VaultConnection, VaultLogin, Wait, Workflow, WorkflowName, authority,
+};

@@ -1,4 +1,5 @@
 //! What a run will do, with everything resolved. The plan is the contract: runs compare the world with it.
+#![expect(missing_docs, reason = "the line of a variant tells its fields")]
 
 mod builder;
 mod cohort;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cutover_engine::{
     Catalog, ChangeBody, Diagnostic, Digest, Failure, Instance, Manifest, Plan, PlanBuilder, PlanError, PlanHeader, PlannedConnection,
-    PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, Probe, ProbeScope, Scope, Step, StepNo, Task,
+    PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, Probe, Scope, Step, StepNo, Task,
     Wait, Work, Workflow,
 };
 use serde_json::{Map, Value, json};
@@ -235,11 +235,7 @@ impl Planner<'_> {
             input,
             connections: probe.connections.iter().map(|(role, binding)| (role.clone(), binding.connection.value.clone())).collect(),
             public: probe.public.clone(),
-            per: match probe.per {
-                ProbeScope::Change => cutover_engine::Per::Change,
-                ProbeScope::Cohort => cutover_engine::Per::Cohort,
-                ProbeScope::Step => cutover_engine::Per::Step,
-            },
+            per: probe.per,
             every: probe.every,
             span: probe.window,
             max_failures: probe.max_failures,

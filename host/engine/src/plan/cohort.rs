@@ -1,5 +1,7 @@
 //! How a step's changes are exposed, part by part.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// The part of a step's changes that is exposed up to here.
@@ -15,6 +17,20 @@ pub enum Cohort {
 }
 
 impl Cohort {
+    /// Reads `1`, `10%` or `group:NAME`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(group) = text.strip_prefix("group:") {
+            return (!group.is_empty()).then(|| Self::Group(group.to_owned()));
+        }
+        let (digits, percent) = text.strip_suffix('%').map_or((text, false), |digits| (digits, true));
+        let count: u32 = digits.parse().ok().filter(|count| *count > 0)?;
+        match percent {
+            true => (count <= 100).then_some(Self::Percent(count)),
+            false => Some(Self::Count(count)),
+        }
+    }
+
     /// The cohort of each change, from 0. Changes that no cohort takes belong to the last.
     ///
     /// `groups` has each change's group, in plan order.
@@ -37,6 +53,16 @@ impl Cohort {
             free.take(quota).for_each(|(slot, _)| *slot = Some(number));
         }
         assigned.into_iter().map(|slot| slot.unwrap_or(last)).collect()
+    }
+}
+
+impl fmt::Display for Cohort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+            Self::Group(group) => write!(f, "group:{group}"),
+        }
     }
 }
 

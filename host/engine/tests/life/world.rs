@@ -6,9 +6,9 @@ use std::{
 };
 
 use cutover_engine::{
-    Action, BackRelation, ChangeBody, ChangeId, ChangeNo, Cohort, Command, Digest, Ending, Event, Failure, FailureCase, Manifest,
-    Next, Object, OnDrift, OnFailure, Outcome, Per, Plan, PlanBuilder, PlanError, PlanHeader, PlannedConnection, PlannedDualRun, PlannedOperation,
-    PlannedProbe, PlannedStep, Proof, Purpose, Recheck, Relation, Run, Span, StepNo, Timestamp, Verdict, Work,
+    Action, BackRelation, ChangeBody, ChangeId, ChangeNo, Cohort, Command, Digest, Ending, Event, Failure, FailureCase, Manifest, Next,
+    Object, OnDrift, OnFailure, Outcome, Per, Plan, PlanBuilder, PlanError, PlanHeader, PlannedConnection, PlannedDualRun,
+    PlannedOperation, PlannedProbe, PlannedStep, Proof, Purpose, Recheck, Relation, Run, Span, StepNo, Timestamp, Verdict, Work,
 };
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,8 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub(crate) fn new() -> Self {
-        let connection = PlannedConnection { kind: "memory".into(), authority: "memory:store".into(), members: Vec::new(), declaration: Value::Null };
+        let connection =
+            PlannedConnection { kind: "memory".into(), authority: "memory:store".into(), members: Vec::new(), declaration: Value::Null };
         Self {
             builder: PlanBuilder::new(PlanHeader {
                 cutover_plan: 1,
