@@ -1,7 +1,6 @@
 //! The project's own commands: `cargo xtask COMMAND`.
 
-#![allow(clippy::allow_attributes, reason = "the next line is one")]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line")]
 
 mod bindings;
 mod failed;

@@ -27,8 +27,11 @@ pub(crate) fn build(root: &Path) -> Result<Vec<PathBuf>, Failed> {
 pub(crate) fn pack(root: &Path, modules: &[PathBuf]) -> Result<(), Failed> {
     let folder = root.join("target/plugins");
     fs::create_dir_all(&folder).map_err(|error| Failed::at(&folder, &error))?;
-    let stale: Vec<(&PathBuf, PathBuf)> =
-        modules.iter().map(|module| (module, folder.join(component_name(module)))).filter(|(module, component)| is_newer(module, component)).collect();
+    let stale: Vec<(&PathBuf, PathBuf)> = modules
+        .iter()
+        .map(|module| (module, folder.join(component_name(module))))
+        .filter(|(module, component)| is_newer(module, component))
+        .collect();
     for (module, component) in &stale {
         run(pack_command(root).arg(module).arg("-o").arg(component))?;
     }
@@ -44,7 +47,8 @@ fn pack_command(root: &Path) -> Command {
 
 fn wasm_files(folder: &Path) -> Result<Vec<PathBuf>, Failed> {
     let entries = fs::read_dir(folder).map_err(|error| Failed::at(folder, &error))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some(OsStr::new("wasm"))).collect();
+    let mut files: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some(OsStr::new("wasm"))).collect();
     files.sort();
     Ok(files)
 }

@@ -83,8 +83,8 @@ fn has_std(folder: &Path) -> bool {
 /// The source of the standard library beside Debian's compiler.
 fn debian_source() -> Option<PathBuf> {
     let sysroot = output(Command::new(DEBIAN_RUSTC).args(["--print", "sysroot"]))?;
-    let source = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std/Cargo.toml");
-    (source.is_file() && Path::new(DEBIAN_CARGO).is_file()).then_some(source)
+    let source = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+    (source.join("std/Cargo.toml").is_file() && Path::new(DEBIAN_CARGO).is_file()).then_some(source)
 }
 
 fn linker() -> Option<String> {
@@ -99,7 +99,10 @@ fn install_debian_packages() -> Result<(), Failed> {
     }
     println!("xtask: guests need a Rust compiler for {TARGET}; installing Debian's packages {}", DEBIAN_PACKAGES.join(" "));
     let install = |program: &mut Command| {
-        run(program.args(["install", "-y", "-qq", "--no-install-recommends"]).args(DEBIAN_PACKAGES).env("DEBIAN_FRONTEND", "noninteractive"))
+        run(program
+            .args(["install", "-y", "-qq", "--no-install-recommends"])
+            .args(DEBIAN_PACKAGES)
+            .env("DEBIAN_FRONTEND", "noninteractive"))
     };
     // The package lists may be old or not there at all.
     install(&mut Command::new("apt-get")).or_else(|_| {
@@ -125,7 +128,7 @@ fn standard_library(root: &Path, source: &Path) -> Result<PathBuf, Failed> {
     }
     println!("xtask: building the standard library for {TARGET} (once, about a minute)");
     let work = sysroots.join(format!("work-{}", std::process::id()));
-    let made = build_std(&work).and_then(|ready| match fs::rename(&ready, &sysroot) {
+    let made = build_std(&work, source).and_then(|ready| match fs::rename(&ready, &sysroot) {
         // Another build that was faster is as good.
         Err(error) if !sysroot.is_dir() => Err(Failed::at(&sysroot, &error)),
         _ => Ok(sysroot),
@@ -145,7 +148,7 @@ fn compiler_key(source: &Path) -> Result<String, Failed> {
 }
 
 /// Lets cargo build the standard library as part of an empty crate, and gathers it as a sysroot below `work`.
-fn build_std(work: &Path) -> Result<PathBuf, Failed> {
+fn build_std(work: &Path, source: &Path) -> Result<PathBuf, Failed> {
     let write = |name: &str, text: &str| {
         let file = work.join(name);
         file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, text)).map_err(|error| Failed::at(&file, &error))
@@ -155,6 +158,10 @@ fn build_std(work: &Path) -> Result<PathBuf, Failed> {
         "Cargo.toml",
         "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[profile.release]\nopt-level = \"s\"\n\n[workspace]\n",
     )?;
+    // The packages carry the library's own dependencies too: no network is needed.
+    let vendored = source.join("vendor");
+    let replaced = "[source.crates-io]\nreplace-with = \"vendored\"\n\n[source.vendored]\ndirectory = ";
+    write(".cargo/config.toml", &format!("{replaced}\"{}\"\n", vendored.display()))?;
     let mut cargo = clean(Command::new(DEBIAN_CARGO), work);
     cargo.args(["build", "--quiet", "--offline", "--release", "-Zbuild-std=std,panic_abort", "--target", TARGET]);
     cargo.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", work.join("target"));
@@ -167,7 +174,7 @@ fn build_std(work: &Path) -> Result<PathBuf, Failed> {
     let built = work.join("target").join(TARGET).join("release/deps");
     for entry in fs::read_dir(&built).map_err(|error| Failed::at(&built, &error))?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".rlib") && !name.starts_with("libempty-") {
+        if Path::new(&name).extension().is_some_and(|ending| ending == "rlib") && !name.starts_with("libempty-") {
             fs::copy(entry.path(), library.join(&name)).map_err(|error| Failed::at(&entry.path(), &error))?;
         }
     }

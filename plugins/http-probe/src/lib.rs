@@ -1,6 +1,8 @@
 //! Asks an HTTP endpoint and tells what it says, without secrets.
 
-use cutover_plugin::{Change, Context, Failure, Manifest, Operation, Prober, Request, Response, Role, Route, export_prober, sealed::is_token};
+use cutover_plugin::{
+    Change, Context, Failure, Manifest, Operation, Prober, Request, Response, Role, Route, export_prober, sealed::is_token,
+};
 use serde_json::{Map, Value, json};
 
 struct HttpProbe;
@@ -26,8 +28,9 @@ impl Prober for HttpProbe {
             "required": ["status"],
         });
         let target = Role::one("target").kind("http").route(Route::read("GET", "/{+path}"));
-        Manifest::new("cutover:http-probe", env!("CARGO_PKG_VERSION"), "asks an HTTP endpoint")
-            .operation(Operation::observe("get", "status, latency and public JSON fields of one GET").input(input).output(output).role(target))
+        Manifest::new("cutover:http-probe", env!("CARGO_PKG_VERSION"), "asks an HTTP endpoint").operation(
+            Operation::observe("get", "status, latency and public JSON fields of one GET").input(input).output(output).role(target),
+        )
     }
 
     fn observe(_: &Context, operation: &str, input: &Value, _: Option<&Change>) -> Result<Value, Failure> {

@@ -68,6 +68,7 @@ pub(crate) enum Purpose {
 
 /// One operation that a step can use.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the contract has four independent yes-or-no answers")]
 pub struct Operation {
     pub(crate) name: String,
     pub(crate) summary: String,

@@ -20,11 +20,22 @@ pub trait Migrator {
     fn capture(context: &Context, operation: &str, change: &Change) -> Result<Snapshot, Failure>;
 
     /// Makes the subject equal to `expected`. Reads before it writes; every write carries its expected prior state.
-    fn apply(context: &Context, operation: &str, change: &Change, pre_image: Option<&Value>, memo: Option<&Value>) -> Result<Progress, Failure>;
+    fn apply(
+        context: &Context,
+        operation: &str,
+        change: &Change,
+        pre_image: Option<&Value>,
+        memo: Option<&Value>,
+    ) -> Result<Progress, Failure>;
 
     /// Makes the subject equal to the pre-image again.
-    fn rollback(context: &Context, operation: &str, change: &Change, pre_image: Option<&Value>, memo: Option<&Value>)
-    -> Result<Progress, Failure>;
+    fn rollback(
+        context: &Context,
+        operation: &str,
+        change: &Change,
+        pre_image: Option<&Value>,
+        memo: Option<&Value>,
+    ) -> Result<Progress, Failure>;
 
     /// Its own checks, on top of the host's comparison. Read and login routes only.
     fn verify(
@@ -48,7 +59,7 @@ macro_rules! export_migrator {
         };
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            $crate::bindings::migrator::export!($plugin with_types_in $crate::bindings::migrator);
+    $crate::bindings::migrator::export!($plugin with_types_in $crate::bindings::migrator);
         };
     };
 }

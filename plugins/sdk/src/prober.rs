@@ -23,7 +23,7 @@ macro_rules! export_prober {
         };
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            $crate::bindings::prober::export!($plugin with_types_in $crate::bindings::prober);
+    $crate::bindings::prober::export!($plugin with_types_in $crate::bindings::prober);
         };
     };
 }

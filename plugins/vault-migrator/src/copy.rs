@@ -2,14 +2,17 @@
 
 use std::ops::ControlFlow;
 
-use cutover_plugin::{Action, Change, Check, Failure, Loss, Object, Operation, Page, Present, Prior, Progress, Role, Route, Snapshot, Stage, fingerprint};
+use cutover_plugin::{
+    Action, Change, Check, Failure, Loss, Object, Operation, Page, Present, Prior, Progress, Role, Route, Snapshot, Stage, fingerprint,
+    sealed::Form,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
     folder,
     instruction::{Copied, Instruction},
-    name::{self, Format},
+    name::{self, FileName},
     walk::walk,
 };
 
@@ -105,7 +108,7 @@ pub(crate) fn plan(input: &Value, cursor: Option<&str>) -> Result<Page, Failure>
         cursor.map(serde_json::from_str).transpose().map_err(|_| Failure::invalid_input("the cursor is not of this plugin"))?;
     let from = after.as_ref().map_or("", |position| &position.file);
     let (mut changes, mut conflicts, mut last, mut next) = (Vec::new(), Vec::new(), None, None);
-    walk(SOURCE, &input.prefix, from, &mut |path, format| {
+    walk(SOURCE, &input.prefix, from, &mut |path, form| {
         for secret in secrets(path, input.each)? {
             let position = Position { file: path.to_owned(), key: secret.key.clone() };
             if after.as_ref().is_some_and(|after| position <= *after) {
@@ -115,7 +118,7 @@ pub(crate) fn plan(input: &Value, cursor: Option<&str>) -> Result<Page, Failure>
                 next = last.take();
                 return Ok(ControlFlow::Break(()));
             }
-            match planned(&input, path, format, secret)? {
+            match planned(&input, path, form, secret)? {
                 Ok(change) => changes.push(change),
                 Err(conflict) => conflicts.push(conflict),
             }
@@ -167,7 +170,11 @@ pub(crate) fn verify(copied: &Copied, pre_image: Option<&Value>, stage: Stage) -
         Stage::RolledBack => (pre_image.cloned(), "what was there before".to_owned()),
         Stage::Applied | Stage::Retired => (Some(wanted(copied)?), format!("{SOURCE}:{}", copied.source)),
     };
-    Ok(vec![Check::application("reads-back", present == should, format!("{TARGET}:{} was read again and compared with {words}", copied.target))])
+    Ok(vec![Check::application(
+        "reads-back",
+        present == should,
+        format!("{TARGET}:{} was read again and compared with {words}", copied.target),
+    )])
 }
 
 /// The secrets of a legacy file, in byte order of their keys.
@@ -185,7 +192,7 @@ fn secrets(path: &str, each: Each) -> Result<Vec<Secret>, Failure> {
 }
 
 /// A change, or the target that is in its way.
-fn planned(input: &Input, path: &str, format: Format, secret: Secret) -> Result<Result<Change, String>, Failure> {
+fn planned(input: &Input, path: &str, form: Form, secret: Secret) -> Result<Result<Change, String>, Failure> {
     let target = name::target(&input.into, path, secret.key.as_deref())?;
     let present = folder::read(TARGET, &target)?;
     let replace = input.existing == Existing::Replace;
@@ -196,7 +203,7 @@ fn planned(input: &Input, path: &str, format: Format, secret: Secret) -> Result<
     };
     let what = secret.key.as_ref().map_or_else(|| path.to_owned(), |key| format!("{} of {path}", key.escape_debug()));
     let change = Change::new(action, Object::new(TARGET, &target)).summary(format!("copy {what} to {target}")).by_hand(by_hand);
-    let change = losses(path, format).into_iter().fold(change.group(group(path)), Change::loss);
+    let change = losses(path, form).into_iter().fold(change.group(group(path)), Change::loss);
     let copied = Copied {
         source: path.to_owned(),
         key: secret.key,
@@ -217,15 +224,15 @@ fn refusal(conflicts: &[String]) -> Failure {
 
 /// The first folder, or the name of a file in none.
 fn group(path: &str) -> &str {
-    path.split_once('/').map_or_else(|| name::FileName::parse(path).map_or(path, |file| file.stem), |(folder, _)| folder)
+    path.split_once('/').map_or_else(|| FileName::parse(path).map_or(path, |file| file.stem), |(folder, _)| folder)
 }
 
-fn losses(path: &str, format: Format) -> Vec<Loss> {
+fn losses(path: &str, form: Form) -> Vec<Loss> {
     let mut losses = vec![Loss::new("file-mode", format!("owner and mode of {path}"))];
-    if format != Format::Json {
+    if form != Form::Json {
         losses.push(Loss::new("file-comments", format!("comments, order and quoting of {path}")));
     }
-    if matches!(format, Format::Yaml | Format::Toml) {
+    if matches!(form, Form::Yaml | Form::Toml) {
         losses.push(Loss::new("file-format", format!("dates, anchors and tags of {path}")));
     }
     losses
@@ -234,16 +241,21 @@ fn losses(path: &str, format: Format) -> Vec<Loss> {
 /// What the copy should hold: read from the legacy file, or from where it was moved aside.
 fn wanted(copied: &Copied) -> Result<Value, Failure> {
     let gone = |what: &str| Failure::not_found(format!("{SOURCE}:{}: {what}", copied.source));
-    let present = match folder::read(SOURCE, &copied.source)? {
-        Some(present) => present,
-        // What was moved aside may have a name that is read as no document.
-        None => folder::read(SOURCE, &name::aside(&copied.source)).ok().flatten().ok_or_else(|| gone("the file is there no longer"))?,
+    let whole = match folder::read(SOURCE, &copied.source)? {
+        Some(present) => present.value,
+        None => put_aside(&copied.source)?.ok_or_else(|| gone("the file is there no longer"))?,
     };
     let document = match &copied.key {
-        None => present.value,
-        Some(key) => present.value.get(key).cloned().ok_or_else(|| gone(&format!("it has no key {} any more", key.escape_debug())))?,
+        None => whole,
+        Some(key) => whole.get(key).cloned().ok_or_else(|| gone(&format!("it has no key {} any more", key.escape_debug())))?,
     };
     Ok(if copied.wrapped { json!({ "value": document }) } else { document })
+}
+
+/// The document of a legacy file that was moved aside.
+fn put_aside(source: &str) -> Result<Option<Value>, Failure> {
+    let name = source.rsplit_once('/').map_or(source, |(_, name)| name);
+    FileName::parse(name).map_or(Ok(None), |file| folder::read_as(SOURCE, &name::aside(source), file.form))
 }
 
 fn wrote(memo: Option<&Value>) -> Result<Option<Value>, Failure> {

@@ -1,6 +1,6 @@
 //! `destroy-files`: a legacy file, or what was moved aside, is deleted. Nothing of it can be undone.
 
-use cutover_plugin::{Action, Change, Check, Failure, Object, Operation, Page, Prior, Progress, Role, Route, Snapshot, Stage};
+use cutover_plugin::{Action, Change, Check, Failure, Object, Operation, Page, Prior, Progress, Role, Route, Snapshot, Stage, fingerprint};
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,8 +14,10 @@ pub(crate) const NAME: &str = "destroy-files";
 const SOURCE: &str = "source";
 
 pub(crate) fn operation() -> Operation {
-    let source =
-        Role::one(SOURCE).kind("file").route(Route::read("GET", "/{+path}")).route(Route::write("DELETE", "/{+path}").status_only());
+    let source = Role::one(SOURCE)
+        .kind("file")
+        .route(Route::read("GET", "/{+path}").opaque())
+        .route(Route::write("DELETE", "/{+path}").status_only());
     Operation::retire(NAME, "deletes legacy files for good: the way back ends").role(source).irreversible()
 }
 
@@ -23,31 +25,33 @@ pub(crate) fn operation() -> Operation {
 pub(crate) fn plan(linked: &[Change]) -> Result<Page, Failure> {
     let mut changes: Vec<Change> = Vec::new();
     for link in linked {
-        let (path, planned_etag) = match link.instruction()? {
-            Instruction::Retire(retired) => (retired.aside, Some(retired.etag)),
+        let (path, planned_seen) = match link.instruction()? {
+            Instruction::Retire(retired) => (retired.aside, Some(retired.seen)),
             Instruction::Copy(copied) => (copied.source, None),
-            Instruction::Destroy(_) => return Err(Failure::invalid_input(format!("`{NAME}` is linked to `retire-files` or `copy-files` only"))),
+            Instruction::Destroy(_) => {
+                return Err(Failure::invalid_input(format!("`{NAME}` is linked to `retire-files` or `copy-files` only")));
+            }
         };
         let object = Object::new(SOURCE, &path);
         match changes.iter_mut().find(|change| change.subject.first() == Some(&object)) {
             Some(change) => change.links.push(link.id.clone()),
-            None => changes.push(planned(object, planned_etag, link)?),
+            None => changes.push(planned(object, planned_seen, link)?),
         }
     }
     Ok(Page { changes, next: None, output: None })
 }
 
 pub(crate) fn capture(destroyed: &Destroyed) -> Result<Snapshot, Failure> {
-    let state = folder::tag(SOURCE, &destroyed.path)?.map(|etag| json!({ "etag": etag }));
+    let state = folder::whole(SOURCE, &destroyed.path)?.map(|whole| json!({ "text": whole.text }));
     Ok(Snapshot { state, expected: None })
 }
 
 pub(crate) fn apply(destroyed: &Destroyed, pre_image: Option<&Value>) -> Result<Progress, Failure> {
-    if let Some(etag) = folder::tag(SOURCE, &destroyed.path)? {
-        if pre_image.and_then(|state| state["etag"].as_str()) != Some(&etag) {
+    if let Some(whole) = folder::whole(SOURCE, &destroyed.path)? {
+        if pre_image.map(|state| &state["text"]) != Some(&whole.text) {
             return Err(Failure::conflict(format!("{SOURCE}:{} was changed after it was captured", destroyed.path)));
         }
-        folder::write(SOURCE, &destroyed.path, None, &Prior::Present(Some(etag)))?;
+        folder::write(SOURCE, &destroyed.path, None, &Prior::Present(Some(whole.etag)))?;
     }
     Ok(Progress::Done(None))
 }
@@ -60,7 +64,7 @@ pub(crate) fn rollback(destroyed: &Destroyed, pre_image: Option<&Value>) -> Resu
 }
 
 pub(crate) fn verify(destroyed: &Destroyed, stage: Stage) -> Result<Vec<Check>, Failure> {
-    let gone = folder::tag(SOURCE, &destroyed.path)?.is_none();
+    let gone = folder::whole(SOURCE, &destroyed.path)?.is_none();
     let detail = format!("{SOURCE}:{} was read", destroyed.path);
     Ok(match stage {
         Stage::Applied => vec![Check::application("deleted", gone, detail)],
@@ -69,18 +73,19 @@ pub(crate) fn verify(destroyed: &Destroyed, stage: Stage) -> Result<Vec<Check>, 
     })
 }
 
-fn planned(object: Object, planned_etag: Option<String>, link: &Change) -> Result<Change, Failure> {
+fn planned(object: Object, planned_seen: Option<String>, link: &Change) -> Result<Change, Failure> {
     let path = object.path.clone();
-    let etag = match planned_etag {
-        Some(etag) => etag,
-        None => folder::tag(SOURCE, &path)?.ok_or_else(|| Failure::not_found(format!("{object} is there no longer")))?,
+    let gone = || Failure::not_found(format!("{object} is there no longer"));
+    let seen = match planned_seen {
+        Some(seen) => seen,
+        None => fingerprint(&folder::whole(SOURCE, &path)?.ok_or_else(gone)?.text),
     };
     let change = Change::new(Action::Remove, object)
         .link(&link.id)
         .summary(format!("delete {path} for good"))
         .by_hand(format!("cannot be undone: restore {path} from a backup of the legacy folder"));
     let change = link.group.as_deref().into_iter().fold(change, Change::group);
-    change.instruct(&Instruction::Destroy(Destroyed { path, etag }))
+    change.instruct(&Instruction::Destroy(Destroyed { path, seen }))
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Requests to a connection of kind `file`: GET, LIST, PUT, DELETE and MOVE of whole files.
 
-use cutover_plugin::{Failure, Present, Prior, Request, Response, fingerprint};
+use cutover_plugin::{
+    Failure, Present, Prior, Request, Response, fingerprint,
+    sealed::{self, Form},
+};
 use serde_json::Value;
 
 /// A file's document, every scalar a token; none if there is no file.
@@ -8,14 +11,25 @@ pub(crate) fn read(role: &str, path: &str) -> Result<Option<Present>, Failure> {
     Request::get(path).send(role)?.present(&format!("read {role}:{path}"))
 }
 
-/// The tag of a file's content; none if there is no file. A file that is no document has one too.
-pub(crate) fn tag(role: &str, path: &str) -> Result<Option<String>, Failure> {
-    let response = Request::get(path).send(role)?;
-    let unreadable = matches!(response.status, 415 | 422).then(|| response.header("etag").map(str::to_owned)).flatten();
-    match unreadable {
-        Some(etag) => Ok(Some(etag)),
-        None => Ok(response.present(&format!("read {role}:{path}"))?.map(|present| etag(&present))),
-    }
+/// A file read as one text.
+pub(crate) struct Whole {
+    /// The text's token, the same under every name.
+    pub(crate) text: Value,
+    /// The server's tag of this content under this name.
+    pub(crate) etag: String,
+}
+
+/// A file as one text, whatever its name says of its form; none if there is no file.
+pub(crate) fn whole(role: &str, path: &str) -> Result<Option<Whole>, Failure> {
+    let present = Request::get(path).query("raw", "").send(role)?.present(&format!("read {role}:{path}"))?;
+    Ok(present.map(|present| Whole { etag: etag(&present), text: present.value }))
+}
+
+/// The document of a file whose name does not say its form; none if there is no file.
+pub(crate) fn read_as(role: &str, path: &str, form: Form) -> Result<Option<Value>, Failure> {
+    let Some(whole) = whole(role, path)? else { return Ok(None) };
+    let token = whole.text.as_str().ok_or_else(|| Failure::internal(format!("{role}:{path} came as no text")))?;
+    sealed::parse(token, form).map(Some)
 }
 
 /// The tag that says whether a document moved: the server's, or one made from the document.
@@ -50,5 +64,5 @@ pub(crate) fn rename(role: &str, from: &str, to: &str, etag: &str) -> Result<(),
 
 /// What a path answers to somebody who still uses it.
 pub(crate) fn knock(role: &str, path: &str) -> Result<Response, Failure> {
-    Request::get(path).send(role)
+    Request::get(path).query("raw", "").send(role)
 }

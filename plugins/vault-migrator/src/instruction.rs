@@ -42,8 +42,8 @@ pub(crate) struct Retired {
     pub(crate) live: String,
     /// Where it goes.
     pub(crate) aside: String,
-    /// The file's tag when planned.
-    pub(crate) etag: String,
+    /// A fingerprint of its text's token when planned: its movement is drift.
+    pub(crate) seen: String,
 }
 
 /// One file that is deleted.
@@ -52,6 +52,6 @@ pub(crate) struct Retired {
 pub(crate) struct Destroyed {
     /// The file: a legacy file, or one that was moved aside.
     pub(crate) path: String,
-    /// The legacy file's tag when planned.
-    pub(crate) etag: String,
+    /// A fingerprint of the legacy file's text when planned: its movement is drift.
+    pub(crate) seen: String,
 }

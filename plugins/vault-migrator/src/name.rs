@@ -1,58 +1,54 @@
 //! Names of legacy files and of their copies.
 
-use cutover_plugin::Failure;
+use cutover_plugin::{Failure, sealed::Form};
 
 /// What a file that was moved aside ends in.
 const ASIDE: &str = ".retired";
 
+/// What an encrypted file ends in.
+const AGE: &str = ".age";
+
 /// The longest name of a file on common file systems is 255 bytes; `.json.age` and a temporary name need some.
 const LONGEST: usize = 200;
-
-/// Formats of legacy files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Dotenv,
-    Json,
-    Yaml,
-    Toml,
-    Pem,
-}
 
 /// A legacy file's name without folder, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileName<'a> {
-    /// The name without the ending of its format and `.age`.
+    /// The name as its copies have it: without `.age` and, but for PEM, without the ending of its form.
     pub(crate) stem: &'a str,
-    /// Its format.
-    pub(crate) format: Format,
+    /// The form of its text.
+    pub(crate) form: Form,
 }
 
 impl<'a> FileName<'a> {
-    /// Takes a name apart; none if its ending is of no known format.
+    /// Takes a name apart, as the `file` kind does; none if its ending is of no known form.
     pub(crate) fn parse(name: &'a str) -> Option<Self> {
-        let plain = name.strip_suffix(".age").unwrap_or(name);
+        let plain = name.strip_suffix(AGE).unwrap_or(name);
+        if plain == ".env" || plain.starts_with(".env.") {
+            return Some(Self { stem: &plain[1..], form: Form::Dotenv });
+        }
         let (stem, ending) = plain.rsplit_once('.')?;
-        let format = match ending {
-            "env" => Format::Dotenv,
-            "json" => Format::Json,
-            "yaml" | "yml" => Format::Yaml,
-            "toml" => Format::Toml,
-            "pem" => Format::Pem,
+        let form = match ending {
+            "env" => Form::Dotenv,
+            "json" => Form::Json,
+            "yaml" | "yml" => Form::Yaml,
+            "toml" => Form::Toml,
+            // `tls.crt` and `tls.key` stand beside each other: they keep their endings.
+            "pem" | "crt" | "key" => return Some(Self { stem: plain, form: Form::Pem }),
             _ => return None,
         };
-        // `.env` is a file without any other name.
-        Some(Self { stem: if stem.is_empty() { ending } else { stem }, format })
+        Some(Self { stem, form })
     }
 }
 
-/// Where a legacy file goes when it is retired.
+/// Where a legacy file goes when it is retired. An encrypted one keeps its `.age`, so that it is still read as one.
 pub(crate) fn aside(path: &str) -> String {
-    format!("{path}{ASIDE}")
+    path.strip_suffix(AGE).map_or_else(|| format!("{path}{ASIDE}"), |plain| format!("{plain}{ASIDE}{AGE}"))
 }
 
 /// Whether a file was moved aside.
 pub(crate) fn is_aside(path: &str) -> bool {
-    path.ends_with(ASIDE)
+    path.strip_suffix(AGE).unwrap_or(path).ends_with(ASIDE)
 }
 
 /// The file of a copy: `into`, the legacy file's folders and stem, the key if there is one, `.json.age`.
@@ -72,7 +68,8 @@ fn encode(name: &str) -> Result<String, Failure> {
         if byte.is_ascii_alphanumeric() || b"_-".contains(&byte) || (byte == b'.' && index > 0) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("={byte:02X}"));
+            const HEX: &[u8; 16] = b"0123456789ABCDEF";
+            encoded.extend(['=', char::from(HEX[usize::from(byte >> 4)]), char::from(HEX[usize::from(byte & 15)])]);
         }
     }
     match encoded.len() {
@@ -101,7 +98,24 @@ mod tests {
 
     #[test]
     fn odd_names_are_safe_and_can_be_read_back() {
-        for name in ["DB_PASSWORD", "", ".", "..", "../../etc", "a=b", "=", "=41", "a b", "päß", "a/b", ".hidden", "a.json", "nul\0", "line\nbreak", "%2F"] {
+        for name in [
+            "DB_PASSWORD",
+            "",
+            ".",
+            "..",
+            "../../etc",
+            "a=b",
+            "=",
+            "=41",
+            "a b",
+            "päß",
+            "a/b",
+            ".hidden",
+            "a.json",
+            "nul\0",
+            "line\nbreak",
+            "%2F",
+        ] {
             let encoded = encode(name).expect("a name");
             assert_eq!(decode(&encoded).as_deref(), Some(name), "{encoded}");
             assert!(!encoded.is_empty() && !encoded.starts_with('.') && !encoded.contains(['/', '\0', '\n', '%', '\\']), "{encoded}");
@@ -120,9 +134,12 @@ mod tests {
 
     #[test]
     fn only_known_endings_are_legacy_files() {
-        assert_eq!(FileName::parse("a.b.yml"), Some(FileName { stem: "a.b", format: Format::Yaml }));
-        assert_eq!(FileName::parse(".env"), Some(FileName { stem: "env", format: Format::Dotenv }));
+        assert_eq!(FileName::parse("a.b.yml"), Some(FileName { stem: "a.b", form: Form::Yaml }));
+        assert_eq!(FileName::parse(".env"), Some(FileName { stem: "env", form: Form::Dotenv }));
+        assert_eq!(FileName::parse(".env.prod").map(|file| file.stem), Some("env.prod"));
+        assert_eq!(FileName::parse("tls.key.age"), Some(FileName { stem: "tls.key", form: Form::Pem }));
         assert_eq!((FileName::parse("README.md"), FileName::parse("id_rsa")), (None, None));
-        assert!(is_aside(&aside("a.env")) && FileName::parse(&aside("a.env")).is_none());
+        assert_eq!((aside("a.env"), aside("a.env.age")), ("a.env.retired".to_owned(), "a.env.retired.age".to_owned()));
+        assert!(["a.env", "a.env.age"].iter().all(|path| is_aside(&aside(path)) && FileName::parse(&aside(path)).is_none()));
     }
 }

@@ -1,10 +1,10 @@
 //! `retire-files`: each legacy file is moved aside, and its old path is tried.
 
-use cutover_plugin::{Action, Change, Check, Failure, Object, Operation, Page, Progress, Role, Route, Snapshot, Stage};
+use cutover_plugin::{Action, Change, Check, Failure, Object, Operation, Page, Progress, Role, Route, Snapshot, Stage, fingerprint};
 use serde_json::{Value, json};
 
 use crate::{
-    folder,
+    folder::{self, Whole},
     instruction::{Instruction, Retired},
     name,
 };
@@ -13,16 +13,15 @@ pub(crate) const NAME: &str = "retire-files";
 
 const SOURCE: &str = "source";
 
-/// The tags of what is at the old path and aside.
-#[derive(PartialEq)]
+/// What is at the old path and aside.
 struct Places {
-    live: Option<String>,
-    aside: Option<String>,
+    live: Option<Whole>,
+    aside: Option<Whole>,
 }
 
 pub(crate) fn operation() -> Operation {
     let source =
-        Role::one(SOURCE).kind("file").route(Route::read("GET", "/{+path}")).route(Route::write("MOVE", "/{+path}").status_only());
+        Role::one(SOURCE).kind("file").route(Route::read("GET", "/{+path}").opaque()).route(Route::write("MOVE", "/{+path}").status_only());
     Operation::retire(NAME, "moves legacy files aside once their copies are in use").role(source)
 }
 
@@ -44,20 +43,21 @@ pub(crate) fn plan(linked: &[Change]) -> Result<Page, Failure> {
 
 pub(crate) fn capture(retired: &Retired) -> Result<Snapshot, Failure> {
     let places = places(retired)?;
-    let moved = places.live.as_ref().or(places.aside.as_ref()).unwrap_or(&retired.etag);
+    let gone = || Failure::not_found(format!("{SOURCE}:{} is there no longer", retired.live));
+    let moved = &places.live.as_ref().or(places.aside.as_ref()).ok_or_else(gone)?.text;
     Ok(Snapshot { state: Some(state(&places)), expected: Some(json!({ "live": null, "aside": moved })) })
 }
 
 pub(crate) fn apply(retired: &Retired, pre_image: Option<&Value>) -> Result<Progress, Failure> {
     let places = places(retired)?;
-    let captured = pre_image.and_then(|state| state["live"].as_str().or(state["aside"].as_str()));
+    let captured = pre_image.map(|state| if state["live"].is_null() { &state["aside"] } else { &state["live"] });
     match (&places.live, &places.aside) {
         (Some(_), Some(_)) => return Err(Failure::conflict(format!("{SOURCE}:{} is in the way", retired.aside))),
         (None, None) => return Err(Failure::not_found(format!("{SOURCE}:{} is there no longer", retired.live))),
-        (Some(tag), None) | (None, Some(tag)) if captured != Some(tag) => {
+        (Some(whole), None) | (None, Some(whole)) if captured != Some(&whole.text) => {
             return Err(Failure::conflict(format!("{SOURCE}:{} was changed after it was captured", retired.live)));
         }
-        (Some(tag), None) => folder::rename(SOURCE, &retired.live, &retired.aside, tag)?,
+        (Some(whole), None) => folder::rename(SOURCE, &retired.live, &retired.aside, &whole.etag)?,
         (None, Some(_)) => {}
     }
     Ok(Progress::Done(None))
@@ -69,7 +69,7 @@ pub(crate) fn rollback(retired: &Retired, pre_image: Option<&Value>) -> Result<P
         return Ok(Progress::Done(None));
     }
     match (&places.live, &places.aside) {
-        (None, Some(tag)) => folder::rename(SOURCE, &retired.aside, &retired.live, tag)?,
+        (None, Some(whole)) => folder::rename(SOURCE, &retired.aside, &retired.live, &whole.etag)?,
         (None, None) => return Err(Failure::not_found(format!("{SOURCE}:{} is gone: there is nothing to move back", retired.aside))),
         (Some(_), _) => return Err(Failure::conflict(format!("somebody else wrote {SOURCE}:{}", retired.live))),
     }
@@ -109,8 +109,8 @@ pub(crate) fn refused(path: &str) -> Result<Check, Failure> {
 fn planned(object: Object, copy: &Change) -> Result<Change, Failure> {
     let live = object.path.clone();
     let aside = name::aside(&live);
-    let etag = folder::tag(SOURCE, &live)?.ok_or_else(|| Failure::not_found(format!("{object} is there no longer")))?;
-    if folder::tag(SOURCE, &aside)?.is_some() {
+    let whole = folder::whole(SOURCE, &live)?.ok_or_else(|| Failure::not_found(format!("{object} is there no longer")))?;
+    if folder::whole(SOURCE, &aside)?.is_some() {
         return Err(Failure::conflict(format!("{SOURCE}:{aside} is in the way: move or delete it first")));
     }
     let change = Change::new(Action::Remove, object)
@@ -119,15 +119,16 @@ fn planned(object: Object, copy: &Change) -> Result<Change, Failure> {
         .summary(format!("move {live} aside to {aside}"))
         .by_hand(format!("in the legacy folder: mv '{aside}' '{live}'"));
     let change = copy.group.as_deref().into_iter().fold(change, Change::group);
-    change.instruct(&Instruction::Retire(Retired { live, aside, etag }))
+    change.instruct(&Instruction::Retire(Retired { live, aside, seen: fingerprint(&whole.text) }))
 }
 
 fn places(retired: &Retired) -> Result<Places, Failure> {
-    Ok(Places { live: folder::tag(SOURCE, &retired.live)?, aside: folder::tag(SOURCE, &retired.aside)? })
+    Ok(Places { live: folder::whole(SOURCE, &retired.live)?, aside: folder::whole(SOURCE, &retired.aside)? })
 }
 
 fn state(places: &Places) -> Value {
-    json!({ "live": places.live, "aside": places.aside })
+    let text = |whole: &Option<Whole>| whole.as_ref().map(|whole| whole.text.clone());
+    json!({ "live": text(&places.live), "aside": text(&places.aside) })
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use cutover_plugin::{Failure, log};
+use cutover_plugin::{Failure, log, sealed::Form};
 
 use crate::{
     folder,
-    name::{FileName, Format, is_aside},
+    name::{FileName, is_aside},
 };
 
 /// Visits each legacy file whose path begins with `prefix` and is not before `from`, until a visit breaks.
@@ -14,7 +14,7 @@ pub(crate) fn walk(
     role: &str,
     prefix: &str,
     from: &str,
-    visit: &mut impl FnMut(&str, Format) -> Result<ControlFlow<()>, Failure>,
+    visit: &mut impl FnMut(&str, Form) -> Result<ControlFlow<()>, Failure>,
 ) -> Result<(), Failure> {
     let start = prefix.rfind('/').map_or("", |slash| &prefix[..=slash]);
     descend(role, start, prefix, from, visit).map(drop)
@@ -25,10 +25,15 @@ fn descend(
     folder: &str,
     prefix: &str,
     from: &str,
-    visit: &mut impl FnMut(&str, Format) -> Result<ControlFlow<()>, Failure>,
+    visit: &mut impl FnMut(&str, Form) -> Result<ControlFlow<()>, Failure>,
 ) -> Result<ControlFlow<()>, Failure> {
     let names = folder::list(role, folder)?.ok_or_else(|| Failure::not_found(format!("there is no folder {role}:{folder}")))?;
-    let paths = || names.iter().map(|name| (format!("{folder}{name}"), name)).filter(|(path, _)| path.starts_with(prefix) || prefix.starts_with(path.as_str()));
+    let paths = || {
+        names
+            .iter()
+            .map(|name| (format!("{folder}{name}"), name))
+            .filter(|(path, _)| path.starts_with(prefix) || prefix.starts_with(path.as_str()))
+    };
     refuse_twins(folder, paths().map(|(_, name)| name.as_str()))?;
     for (path, name) in paths() {
         let flow = if path.ends_with('/') {
@@ -40,9 +45,9 @@ fn descend(
         } else if path.as_str() < from || is_aside(&path) || !path.starts_with(prefix) {
             continue;
         } else if let Some(file) = FileName::parse(name) {
-            visit(&path, file.format)?
+            visit(&path, file.form)?
         } else {
-            log::warn(&format!("{role}:{path} is left out: its ending is none of env, json, yaml, yml, toml, pem"));
+            log::warn(&format!("{role}:{path} is left out: its name has no ending of a known format"));
             continue;
         };
         if flow.is_break() {
@@ -58,7 +63,9 @@ fn refuse_twins<'a>(folder: &str, names: impl Iterator<Item = &'a str>) -> Resul
     for name in names {
         let Some(file) = FileName::parse(name) else { continue };
         if let Some(twin) = stems.insert(file.stem, name) {
-            let text = format!("{folder}{twin} and {folder}{name} would be copied to the same place: copy them in two steps with `prefix` and `into`");
+            let text = format!(
+                "{folder}{twin} and {folder}{name} would be copied to the same place: copy them in two steps with `prefix` and `into`"
+            );
             return Err(Failure::invalid_input(text));
         }
     }

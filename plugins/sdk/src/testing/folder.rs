@@ -14,10 +14,11 @@ use crate::{
     fingerprint::fingerprint,
     log::Level,
     request::{Body, Request, Response},
-    sealed::is_token,
+    sealed::{Form, is_token},
 };
 
-/// The backend before a test begins: documents by role and path, unsealed.
+/// The backend before a test begins: documents by role and path, unsealed. Every file's text is JSON, whatever its
+/// name; one whose name ends in `.retired` is read only as a text (`?raw`).
 #[derive(Debug, Default)]
 pub struct Folder {
     documents: BTreeMap<(String, String), Value>,
@@ -128,6 +129,13 @@ impl Host for Installed {
         self.folder_mut().answer(role, request)
     }
 
+    fn parse(&mut self, token: &str, _: Form) -> Result<Value, Failure> {
+        let text = self.folder().minted.get(token).and_then(Value::as_str).map(str::to_owned);
+        let text = text.ok_or_else(|| Failure::denied("no token of a text"))?;
+        let document = serde_json::from_str(&text).map_err(|error| Failure::invalid_input(error.to_string()))?;
+        Ok(self.folder_mut().seal(&document))
+    }
+
     fn log(&mut self, _: Level, message: &str) {
         self.folder_mut().notes.push(message.to_owned());
     }
@@ -142,7 +150,8 @@ impl Folder {
             return Ok(status(*code));
         }
         if matches!(request.method.as_str(), "GET" | "LIST") {
-            return Ok(if request.method == "GET" { self.read(role, &path) } else { self.list(role, &path) });
+            let raw = request.query.iter().any(|(name, _)| name == "raw");
+            return Ok(if request.method == "GET" { self.read(role, &path, raw) } else { self.list(role, &path) });
         }
         if let Some((role, path, document)) = self.intruder.take() {
             self.documents.insert((role, path), document);
@@ -158,11 +167,15 @@ impl Folder {
         }
     }
 
-    fn read(&mut self, role: &str, path: &str) -> Response {
+    fn read(&mut self, role: &str, path: &str, raw: bool) -> Response {
         let Some(document) = self.documents.get(&key(role, path)).cloned() else { return status(404) };
-        let etag = etag(&document);
-        let body = if self.sealing.contains(role) { self.seal(&document) } else { document };
-        Response { status: 200, headers: vec![("etag".to_owned(), etag)], body: Some(body) }
+        let headers = vec![("etag".to_owned(), etag(path, &document))];
+        if !raw && path.ends_with(".retired") {
+            return Response { headers, ..status(415) };
+        }
+        let shown = if raw { Value::from(document.to_string()) } else { document };
+        let body = if self.sealing.contains(role) { self.seal(&shown) } else { shown };
+        Response { headers, body: Some(body), ..status(200) }
     }
 
     fn list(&self, role: &str, folder: &str) -> Response {
@@ -177,7 +190,7 @@ impl Folder {
     fn write(&mut self, role: &str, path: &str, body: Option<&Body>) -> Result<Response, Failure> {
         let Some(Body::Json(document)) = body else { return Ok(status(400)) };
         let document = if self.sealing.contains(role) { self.unseal(document)? } else { document.clone() };
-        let headers = vec![("etag".to_owned(), etag(&document))];
+        let headers = vec![("etag".to_owned(), etag(path, &document))];
         let created = self.documents.insert(key(role, path), document).is_none();
         Ok(Response { headers, ..status(if created { 201 } else { 200 }) })
     }
@@ -193,7 +206,7 @@ impl Folder {
     }
 
     fn precondition_holds(&self, role: &str, path: &str, request: &Request) -> bool {
-        let present = self.documents.get(&key(role, path)).map(etag);
+        let present = self.documents.get(&key(role, path)).map(|document| etag(path, document));
         request.headers.iter().all(|(name, value)| match name.as_str() {
             "if-match" => present.as_ref() == Some(value),
             "if-none-match" => present.is_none(),
@@ -231,8 +244,9 @@ fn key(role: &str, path: &str) -> (String, String) {
     (role.to_owned(), path.to_owned())
 }
 
-fn etag(document: &Value) -> String {
-    format!("\"{}\"", fingerprint(document))
+/// As the `file` kind has it: equal documents at two paths have two tags.
+fn etag(path: &str, document: &Value) -> String {
+    format!("\"{}\"", fingerprint(&json!([path, document])))
 }
 
 fn status(status: u16) -> Response {

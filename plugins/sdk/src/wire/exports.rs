@@ -29,7 +29,12 @@ impl<T: Prober> prober_plugin::Guest for T {
 }
 
 impl<T: Migrator> migration::Guest for T {
-    fn plan(operation: String, input: String, linked: Vec<types::Change>, cursor: Option<String>) -> Result<migration::Page, types::Failure> {
+    fn plan(
+        operation: String,
+        input: String,
+        linked: Vec<types::Change>,
+        cursor: Option<String>,
+    ) -> Result<migration::Page, types::Failure> {
         let linked = linked.into_iter().map(change).collect::<Result<Vec<_>, _>>()?;
         let page = <T as Migrator>::plan(&operation, &document(&input)?, &linked, cursor.as_deref())?;
         Ok(migration::Page {
@@ -41,7 +46,10 @@ impl<T: Migrator> migration::Guest for T {
 
     fn capture(context: types::Context, operation: String, subject: types::Change) -> Result<types::Snapshot, types::Failure> {
         let snapshot = <T as Migrator>::capture(&context.into(), &operation, &change(subject)?)?;
-        Ok(types::Snapshot { state: snapshot.state.map(|state| state.to_string()), expected: snapshot.expected.map(|state| state.to_string()) })
+        Ok(types::Snapshot {
+            state: snapshot.state.map(|state| state.to_string()),
+            expected: snapshot.expected.map(|state| state.to_string()),
+        })
     }
 
     fn apply(
@@ -86,7 +94,12 @@ impl<T: Migrator> migration::Guest for T {
 }
 
 impl<T: Prober> probe::Guest for T {
-    fn observe(context: types::Context, operation: String, input: String, subject: Option<types::Change>) -> Result<String, types::Failure> {
+    fn observe(
+        context: types::Context,
+        operation: String,
+        input: String,
+        subject: Option<types::Change>,
+    ) -> Result<String, types::Failure> {
         let subject = subject.map(change).transpose()?;
         Ok(<T as Prober>::observe(&context.into(), &operation, &document(&input)?, subject.as_ref())?.to_string())
     }

@@ -202,7 +202,7 @@ fn pages_are_whole_even_within_a_file() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 454);
-    assert!(ids.contains(&"target:many/deep.json.age".to_owned()));
+    assert!(ids.contains(&"target:many/deep.pem.json.age".to_owned()));
 }
 
 #[test]

@@ -10,7 +10,12 @@ const LIVE: &str = "payments/api.env";
 const ASIDE: &str = "payments/api.env.retired";
 
 fn legacy() -> Installed {
-    Folder::new().sealing(SOURCE).sealing("target").with(SOURCE, LIVE, json!({"A": "1", "B": "2"})).with(SOURCE, "web.env", json!({"C": "3"})).install()
+    Folder::new()
+        .sealing(SOURCE)
+        .sealing("target")
+        .with(SOURCE, LIVE, json!({"A": "1", "B": "2"}))
+        .with(SOURCE, "web.env", json!({"C": "3"}))
+        .install()
 }
 
 fn copies() -> Vec<Change> {
@@ -113,9 +118,20 @@ fn only_a_definite_refusal_proves_the_end() {
 }
 
 #[test]
-fn a_name_that_is_read_as_no_document_is_seen_by_its_tag() {
+fn a_file_that_cannot_be_read_is_no_absence() {
     let folder = legacy();
     let retired = first();
-    folder.break_request(&format!("GET {SOURCE}:{LIVE}"), 415);
-    assert!(matches!(capture(&retired), Err(Failure::Unsupported(_))));
+    folder.break_request(&format!("GET {SOURCE}:{LIVE}"), 403);
+    assert!(matches!(capture(&retired), Err(Failure::Denied(_))));
+}
+
+#[test]
+fn a_file_that_vanished_is_told() {
+    let folder = legacy();
+    let retired = first();
+    let before = captured(&retired);
+    folder.remove(SOURCE, LIVE);
+    assert!(matches!(capture(&retired), Err(Failure::NotFound(_))));
+    assert!(matches!(apply(&retired, before.as_ref()), Err(Failure::NotFound(_))));
+    assert!(matches!(rollback(&retired, before.as_ref()), Err(Failure::NotFound(_))));
 }
