@@ -80,3 +80,54 @@ impl Migrator for VaultMigrator {
 }
 
 export_migrator!(VaultMigrator);
+
+#[cfg(test)]
+mod tests {
+    use cutover_plugin::{Verdict, testing::Folder};
+    use serde_json::json;
+
+    use super::*;
+
+    fn migrate(operation: &str, linked: &[Change]) -> Vec<Change> {
+        let context = Context::default();
+        let changes = VaultMigrator::plan(operation, &json!({}), linked, None).expect("a plan").changes;
+        for change in &changes {
+            let before = VaultMigrator::capture(&context, operation, change).expect("a snapshot");
+            VaultMigrator::apply(&context, operation, change, before.state.as_ref(), None).expect("applied");
+            let after = VaultMigrator::capture(&context, operation, change).expect("a snapshot");
+            assert_eq!(after.state, before.expected, "{}", change.id);
+            let checks = VaultMigrator::verify(&context, operation, change, before.state.as_ref(), None, Stage::Applied).expect("checks");
+            assert!(checks.iter().all(|check| check.verdict == Verdict::Pass), "{checks:?}");
+        }
+        changes
+    }
+
+    #[test]
+    fn copies_retires_and_destroys() {
+        let document = json!({"DB_PASSWORD": "hunter2", "PORT": "80"});
+        let folder = Folder::new().sealing("source").sealing("target").with("source", "pay/api.env", document).install();
+        let copies = migrate("copy-files", &[]);
+        let retired = migrate("retire-files", &copies);
+        assert_eq!(folder.paths("source"), ["pay/api.env.retired"]);
+        migrate("destroy-files", &retired);
+        assert!(folder.paths("source").is_empty());
+        assert_eq!(folder.paths("target"), ["pay/api/DB_PASSWORD.json.age", "pay/api/PORT.json.age"]);
+    }
+
+    #[test]
+    fn every_loss_is_of_the_closed_list() {
+        let source = |folder: Folder, name: &str| folder.with("source", name, json!({"a": 1}));
+        let _folder = ["a.env", "b.json", "c.yaml", "d.toml", "e.pem"].into_iter().fold(Folder::new(), source).install();
+        let manifest = format!("{:?}", VaultMigrator::manifest());
+        let changes = VaultMigrator::plan("copy-files", &json!({}), &[], None).expect("a plan").changes;
+        assert_eq!(changes.len(), 5);
+        for loss in changes.iter().flat_map(|change| &change.losses) {
+            assert!(manifest.contains(&format!("code: {:?}", loss.code)), "{}", loss.code);
+        }
+    }
+
+    #[test]
+    fn an_unknown_operation_is_refused() {
+        assert!(matches!(VaultMigrator::plan("copy", &json!({}), &[], None), Err(Failure::InvalidInput(_))));
+    }
+}

@@ -59,7 +59,7 @@ impl<T: Migrator> migration::Guest for T {
         pre_image: Option<String>,
         memo: Option<String>,
     ) -> Result<types::Progress, types::Failure> {
-        let (pre_image, memo) = (optional(pre_image)?, optional(memo)?);
+        let (pre_image, memo) = (optional(pre_image.as_deref())?, optional(memo.as_deref())?);
         Ok(<T as Migrator>::apply(&context.into(), &operation, &change(subject)?, pre_image.as_ref(), memo.as_ref())?.into())
     }
 
@@ -70,7 +70,7 @@ impl<T: Migrator> migration::Guest for T {
         pre_image: Option<String>,
         memo: Option<String>,
     ) -> Result<types::Progress, types::Failure> {
-        let (pre_image, memo) = (optional(pre_image)?, optional(memo)?);
+        let (pre_image, memo) = (optional(pre_image.as_deref())?, optional(memo.as_deref())?);
         Ok(<T as Migrator>::rollback(&context.into(), &operation, &change(subject)?, pre_image.as_ref(), memo.as_ref())?.into())
     }
 
@@ -82,7 +82,7 @@ impl<T: Migrator> migration::Guest for T {
         memo: Option<String>,
         stage: types::Stage,
     ) -> Result<Vec<types::Check>, types::Failure> {
-        let (pre_image, memo) = (optional(pre_image)?, optional(memo)?);
+        let (pre_image, memo) = (optional(pre_image.as_deref())?, optional(memo.as_deref())?);
         let stage = match stage {
             types::Stage::Applied => Stage::Applied,
             types::Stage::RolledBack => Stage::RolledBack,
@@ -105,8 +105,8 @@ impl<T: Prober> probe::Guest for T {
     }
 }
 
-fn optional(text: Option<String>) -> Result<Option<Value>, types::Failure> {
-    Ok(text.as_deref().map(document).transpose()?)
+fn optional(text: Option<&str>) -> Result<Option<Value>, types::Failure> {
+    Ok(text.map(document).transpose()?)
 }
 
 fn change(change: types::Change) -> Result<Change, types::Failure> {
