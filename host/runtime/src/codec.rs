@@ -79,7 +79,9 @@ pub fn parse(form: Form, text: &str) -> Result<Value, CodecError> {
         Form::Toml => toml::parse(text),
         Form::Dotenv => dotenv::parse(text),
         Form::Pem => pem::parse(text),
-        Form::Base64 | Form::Hex => String::from_utf8(decode(form, text)?).map(Value::from).map_err(|_| CodecError::new(form, "the content is not UTF-8")),
+        Form::Base64 | Form::Hex => {
+            String::from_utf8(decode(form, text)?).map(Value::from).map_err(|_| CodecError::new(form, "the content is not UTF-8"))
+        }
         Form::Concat => Err(CodecError::new(form, "joined text cannot be taken apart")),
     }
 }
@@ -96,7 +98,9 @@ pub fn render(form: Form, document: &Value) -> Result<String, CodecError> {
         Form::Toml => toml::render(document)?,
         Form::Dotenv => dotenv::render(document)?,
         Form::Pem => pem::render(document)?,
-        Form::Base64 | Form::Hex => encode(form, document.as_str().ok_or(CodecError::new(form, "only a string can be encoded"))?.as_bytes()),
+        Form::Base64 | Form::Hex => {
+            encode(form, document.as_str().ok_or(CodecError::new(form, "only a string can be encoded"))?.as_bytes())
+        }
         Form::Concat => text::concat(document)?,
     };
     if text.len() > MAX_BYTES { Err(CodecError::new(form, "the text is longer than 8 MiB")) } else { Ok(text) }
@@ -152,7 +156,9 @@ impl Form {
     /// The form of that name.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
-        [Self::Json, Self::Yaml, Self::Toml, Self::Dotenv, Self::Pem, Self::Base64, Self::Hex, Self::Concat].into_iter().find(|form| form.name() == name)
+        [Self::Json, Self::Yaml, Self::Toml, Self::Dotenv, Self::Pem, Self::Base64, Self::Hex, Self::Concat]
+            .into_iter()
+            .find(|form| form.name() == name)
     }
 }
 
@@ -185,11 +191,16 @@ mod tests {
 
     /// Any document of numbers with long texts, odd strings and odd keys.
     pub(super) fn documents() -> impl Strategy<Value = Value> {
-        let number = prop_oneof!["-?[1-9][0-9]{0,30}", "-?0\\.[0-9]{1,20}", "[1-9]\\.[0-9]{1,4}e-[1-9]"].prop_map(|text| super::number(&text).expect("a number"));
-        let text = prop_oneof![any::<String>(), "[ -~\\n\\r\\t]{0,12}", Just("true".to_owned()), Just("~".to_owned()), Just("1.0".to_owned())];
+        let number = prop_oneof!["-?[1-9][0-9]{0,30}", "-?0\\.[0-9]{1,20}", "[1-9]\\.[0-9]{1,4}e-[1-9]"]
+            .prop_map(|text| super::number(&text).expect("a number"));
+        let text =
+            prop_oneof![any::<String>(), "[ -~\\n\\r\\t]{0,12}", Just("true".to_owned()), Just("~".to_owned()), Just("1.0".to_owned())];
         let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), number, text.clone().prop_map(Value::from)];
         leaf.prop_recursive(5, 40, 6, move |inner| {
-            prop_oneof![prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from), prop::collection::btree_map(text.clone(), inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect()))]
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map(text.clone(), inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect()))
+            ]
         })
     }
 
@@ -248,9 +259,15 @@ mod tests {
     #[test]
     fn numbers_keep_their_text() {
         for form in [Form::Json, Form::Yaml] {
-            assert_eq!(parse(form, "[9007199254740993, 123456789012345678901234567890, 1.10, -0]").map(|value| value.to_string()), Ok("[9007199254740993,123456789012345678901234567890,1.10,-0]".to_owned()));
+            assert_eq!(
+                parse(form, "[9007199254740993, 123456789012345678901234567890, 1.10, -0]").map(|value| value.to_string()),
+                Ok("[9007199254740993,123456789012345678901234567890,1.10,-0]".to_owned())
+            );
         }
-        assert_eq!(parse(Form::Toml, "a = [9007199254740993, 1_000, 0xff]\nb = 1.10\nc = +2.50").map(|value| value.to_string()), Ok(r#"{"a":[9007199254740993,1000,255],"b":1.10,"c":2.50}"#.to_owned()));
+        assert_eq!(
+            parse(Form::Toml, "a = [9007199254740993, 1_000, 0xff]\nb = 1.10\nc = +2.50").map(|value| value.to_string()),
+            Ok(r#"{"a":[9007199254740993,1000,255],"b":1.10,"c":2.50}"#.to_owned())
+        );
     }
 
     #[test]
@@ -294,7 +311,13 @@ mod tests {
 
     #[test]
     fn names_tell_the_form() {
-        for (path, form) in [("a/.env", Form::Dotenv), (".env.production", Form::Dotenv), ("app.env", Form::Dotenv), ("x.yml", Form::Yaml), ("tls/server.key", Form::Pem)] {
+        for (path, form) in [
+            ("a/.env", Form::Dotenv),
+            (".env.production", Form::Dotenv),
+            ("app.env", Form::Dotenv),
+            ("x.yml", Form::Yaml),
+            ("tls/server.key", Form::Pem),
+        ] {
             assert_eq!(Form::of_path(path), Some(form));
         }
         assert_eq!((Form::of_path("a.json/README"), Form::of_path("json")), (None, None));

@@ -112,7 +112,8 @@ impl<'t> Reader<'t> {
 }
 
 fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
 
 pub(super) fn render(document: &Value) -> Result<String, CodecError> {
@@ -163,8 +164,14 @@ mod tests {
 
     #[test]
     fn reads_every_dialect_of_quotes() {
-        let text = "# c\r\nexport A=1 # x\r\nB = 'a # \\n $X'\nC=\"two\r\nlines\\n\\$\\q\" # c\nD=\nE=a#b\nF= #c\nexport=1\nA.b-c=last\nG=p=q'r\n";
-        assert_eq!(parse(text), Ok(json!({"A": "1", "B": "a # \\n $X", "C": "two\r\nlines\n$\\q", "D": "", "E": "a#b", "F": "", "export": "1", "A.b-c": "last", "G": "p=q'r"})));
+        let text =
+            "# c\r\nexport A=1 # x\r\nB = 'a # \\n $X'\nC=\"two\r\nlines\\n\\$\\q\" # c\nD=\nE=a#b\nF= #c\nexport=1\nA.b-c=last\nG=p=q'r\n";
+        assert_eq!(
+            parse(text),
+            Ok(
+                json!({"A": "1", "B": "a # \\n $X", "C": "two\r\nlines\n$\\q", "D": "", "E": "a#b", "F": "", "export": "1", "A.b-c": "last", "G": "p=q'r"})
+            )
+        );
     }
 
     #[test]

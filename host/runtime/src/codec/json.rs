@@ -103,7 +103,9 @@ impl Reader<'_> {
         }
         self.at += 1;
         let quoted = self.text.get(start..self.at);
-        quoted.and_then(|quoted| serde_json::from_str(quoted).ok()).ok_or_else(|| CodecError::at(Form::Json, self.text, start, "the string has a wrong escape or a control character"))
+        quoted
+            .and_then(|quoted| serde_json::from_str(quoted).ok())
+            .ok_or_else(|| CodecError::at(Form::Json, self.text, start, "the string has a wrong escape or a control character"))
     }
 
     fn number(&mut self) -> Result<Value, CodecError> {
@@ -143,12 +145,39 @@ mod tests {
 
     #[test]
     fn reads_what_json_is() {
-        assert_eq!(parse(" {\"a\\u00e9\": [1, -2.5e3, true, null, \"\\ud83d\\ude00\"], \"\": {}} "), Ok(json!({"aé": [1, parse("-2.5e3").expect("a number"), true, null, "😀"], "": {}})));
+        assert_eq!(
+            parse(" {\"a\\u00e9\": [1, -2.5e3, true, null, \"\\ud83d\\ude00\"], \"\": {}} "),
+            Ok(json!({"aé": [1, parse("-2.5e3").expect("a number"), true, null, "😀"], "": {}}))
+        );
     }
 
     #[test]
     fn refuses_what_json_is_not() {
-        for text in ["", "01", "1.", ".5", "+1", "1e", "-", "[1,]", "{\"a\":1,}", "{a:1}", "'a'", "\"\n\"", "\"\\x\"", "\"\\", "\"", "nul", "1 2", "[1 2]", "NaN", "\u{feff}1", "--1", "1e5e5", "\"\\ud800\""] {
+        for text in [
+            "",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "1e",
+            "-",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "'a'",
+            "\"\n\"",
+            "\"\\x\"",
+            "\"\\",
+            "\"",
+            "nul",
+            "1 2",
+            "[1 2]",
+            "NaN",
+            "\u{feff}1",
+            "--1",
+            "1e5e5",
+            "\"\\ud800\"",
+        ] {
             assert!(parse(text).is_err(), "{text:?}");
         }
     }

@@ -31,7 +31,11 @@ fn block(item: &Value) -> Result<String, CodecError> {
         return Err(error("a block is an object of `label` and `content`, both strings"));
     };
     // RFC 7468 section 3: printable, single spaces or hyphens between words; fewer marks than it allows.
-    if label.is_empty() || label.starts_with(' ') || label.ends_with(' ') || !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ') {
+    if label.is_empty()
+        || label.starts_with(' ')
+        || label.ends_with(' ')
+        || !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
+    {
         return Err(error("a label has words of letters and digits only"));
     }
     let content = STANDARD.decode(content).map_err(|_| error("a content is no base64"))?;
@@ -54,7 +58,8 @@ mod tests {
 
     #[test]
     fn refuses_what_would_be_lost() {
-        let encrypted = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAEC\n-----END RSA PRIVATE KEY-----\n";
+        let encrypted =
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAEC\n-----END RSA PRIVATE KEY-----\n";
         assert!(parse(encrypted).is_err() && parse("").is_err() && parse("-----BEGIN A-----\nAAEC\n").is_err());
     }
 

@@ -172,7 +172,10 @@ mod tests {
 
     #[test]
     fn reads_tables_and_refuses_dates() {
-        assert_eq!(parse("a.b = 1\n[c]\nd = [{e = 'x'}]\n[[f]]\ng = true\n[[f]]\n"), Ok(json!({"a": {"b": 1}, "c": {"d": [{"e": "x"}]}, "f": [{"g": true}, {}]})));
+        assert_eq!(
+            parse("a.b = 1\n[c]\nd = [{e = 'x'}]\n[[f]]\ng = true\n[[f]]\n"),
+            Ok(json!({"a": {"b": 1}, "c": {"d": [{"e": "x"}]}, "f": [{"g": true}, {}]}))
+        );
         assert_eq!(parse("a = 1\nb = 2024-01-01").map_err(|error| error.place), Err(Some((2, 5))));
         assert!(parse("a = inf").is_err() && parse("a = nan").is_err() && parse("a = 9223372036854775808").is_err());
     }

@@ -38,14 +38,20 @@ impl<'t> Reader<'t> {
     fn next(&mut self) -> Result<(Event<'t>, Span), CodecError> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(event),
-            Some(Err(problem)) => Err(CodecError { form: Form::Yaml, place: Some((problem.marker().line(), problem.marker().col() + 1)), problem: "this is no YAML" }),
+            Some(Err(problem)) => Err(CodecError {
+                form: Form::Yaml,
+                place: Some((problem.marker().line(), problem.marker().col() + 1)),
+                problem: "this is no YAML",
+            }),
             None => Err(CodecError::new(Form::Yaml, "the text ends too early")),
         }
     }
 
     fn value(&mut self, (event, span): (Event<'t>, Span), depth: usize) -> Result<Value, CodecError> {
         match event {
-            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, _, Some(_)) | Event::MappingStart(_, _, Some(_)) => Err(error(&span, "a tag has no JSON form")),
+            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, _, Some(_)) | Event::MappingStart(_, _, Some(_)) => {
+                Err(error(&span, "a tag has no JSON form"))
+            }
             Event::SequenceStart(..) | Event::MappingStart(..) if depth >= MAX_DEPTH => Err(error(&span, "it nests deeper than 64")),
             Event::Scalar(text, ScalarStyle::Plain, ..) => plain(&text, &span),
             Event::Scalar(text, ..) => Ok(Value::from(text.as_ref())),
@@ -117,7 +123,8 @@ fn is_number(text: &str) -> bool {
     }
     let (mantissa, exponent) = text.split_once(['e', 'E']).map_or((text, None), |(mantissa, exponent)| (mantissa, Some(exponent)));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let mantissa_fits = (whole.is_empty() || digits(whole)) && (fraction.is_empty() || digits(fraction)) && !(whole.is_empty() && fraction.is_empty());
+    let mantissa_fits =
+        (whole.is_empty() || digits(whole)) && (fraction.is_empty() || digits(fraction)) && !(whole.is_empty() && fraction.is_empty());
     mantissa_fits && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)))
 }
 
@@ -223,13 +230,35 @@ mod tests {
     #[test]
     fn reads_what_json_can_hold() {
         let text = "# comment\na: yes\nb: [1, 'x', ~]\nc: |\n  two\n  lines\nd: {e: 2024-01-01, \"f\": 1:30}\ng:\n";
-        assert_eq!(parse(text), Ok(json!({"a": "yes", "b": [1, "x", null], "c": "two\nlines\n", "d": {"e": "2024-01-01", "f": "1:30"}, "g": null})));
+        assert_eq!(
+            parse(text),
+            Ok(json!({"a": "yes", "b": [1, "x", null], "c": "two\nlines\n", "d": {"e": "2024-01-01", "f": "1:30"}, "g": null}))
+        );
         assert_eq!(parse(""), Ok(Value::Null));
     }
 
     #[test]
     fn refuses_what_json_cannot_hold() {
-        for text in ["a: !!str 1", "a: !x b", "a: &x 1\nb: *x", "a: 0x1F", "a: 0o17", "a: 007", "a: .5", "a: 1.", "a: +1", "a: .inf", "a: -.INF", "a: .nan", "1: a", "~: a", "? [a]\n: b", "--- a\n--- b", "<<: {a: 1}", "a: *x"] {
+        for text in [
+            "a: !!str 1",
+            "a: !x b",
+            "a: &x 1\nb: *x",
+            "a: 0x1F",
+            "a: 0o17",
+            "a: 007",
+            "a: .5",
+            "a: 1.",
+            "a: +1",
+            "a: .inf",
+            "a: -.INF",
+            "a: .nan",
+            "1: a",
+            "~: a",
+            "? [a]\n: b",
+            "--- a\n--- b",
+            "<<: {a: 1}",
+            "a: *x",
+        ] {
             assert!(parse(text).is_err(), "{text:?}");
         }
     }
