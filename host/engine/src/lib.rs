@@ -11,6 +11,7 @@ mod failure;
 mod manifest;
 mod name;
 mod pointer;
+mod run_id;
 mod timestamp;
 mod verdict;
 
@@ -22,5 +23,6 @@ pub use manifest::{
     Cardinality, Catalog, Flow, LossCode, LossWeight, Manifest, Offer, Operation, Purpose, ResponseRule, Role, Route, RouteClass,
 };
 pub use pointer::Pointer;
+pub use run_id::RunId;
 pub use timestamp::{Span, Timestamp};
 pub use verdict::Verdict;
