@@ -1,7 +1,7 @@
 //! Space put aside so that a rollback can be recorded when the disk is full.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -48,5 +48,11 @@ impl Reserve {
         self.disk.remove(&self.path).map_err(DiskError::io("remove", &self.path))?;
         file.truncate(before).map_err(error)?;
         file.append(bytes).map_err(error)
+    }
+}
+
+impl fmt::Debug for Reserve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reserve").field("path", &self.path).field("used", &self.used).finish_non_exhaustive()
     }
 }
