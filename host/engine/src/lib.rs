@@ -19,6 +19,7 @@ mod pointer;
 mod reference;
 mod run;
 mod schema;
+mod run_id;
 mod timestamp;
 mod verdict;
 mod workflow;
@@ -38,6 +39,7 @@ pub use plan::{
 };
 pub use pointer::Pointer;
 pub use run::{Cause, IllegalEvent, Open, Phase, Run, StepOutlook, StepPhase, StuckReason};
+pub use run_id::RunId;
 pub use timestamp::{Span, Timestamp};
 pub use verdict::Verdict;
 
