@@ -61,6 +61,8 @@ pub struct PlanHeader {
     pub owner: String,
     /// The file's name, for messages.
     pub file: String,
+    /// The workflow's text: a run plans again with it.
+    pub source: String,
     /// SHA-256 of the workflow's text.
     pub workflow: Digest,
     /// The inputs as bound.

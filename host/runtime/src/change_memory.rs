@@ -40,6 +40,8 @@ pub struct Remembered {
     pub captured: HashSet<Object>,
     /// Objects for which a write was sent.
     pub written: HashSet<Object>,
+    /// How many of the scope's notes are stored.
+    noted: usize,
 }
 
 /// The stored form of a pre-image.
@@ -57,17 +59,10 @@ struct Stored {
     tokens: Vec<SealedEntry>,
 }
 
-/// The stored form of a request about to be sent: the tokens that its body held.
-#[derive(Serialize, Deserialize)]
-struct StoredWrite {
-    objects: Vec<Object>,
-    tokens: Vec<SealedEntry>,
-}
-
 impl ChangeMemory {
     /// What the sealed log holds of a change; empty if nothing happened yet.
     pub fn load(log: Arc<SealedLog>, key: Arc<SealingKey>, change: ChangeNo, label: String) -> Result<Self, Failure> {
-        let scope = Arc::new(Scope::new(key, label));
+        let scope = Scope::new(key, label);
         let mut inner = Remembered::default();
         if let Some(stored) = read::<StoredPreImage>(log.first(Kind::PreImage, change))? {
             scope.import(stored.tokens);
@@ -79,17 +74,13 @@ impl ChangeMemory {
                 scope.import(memo.tokens);
                 inner.memo = memo.document;
             }
-            for entry in log.all(Kind::Generated, change).map_err(broken)? {
-                scope.import(parse::<Vec<SealedEntry>>(&entry)?);
-            }
-            for entry in log.all(Kind::Written, change).map_err(broken)? {
-                let stored = parse::<StoredWrite>(&entry)?;
-                let tokens: Vec<String> = stored.tokens.iter().map(|entry| entry.token().to_owned()).collect();
-                scope.import(stored.tokens);
-                stored.objects.iter().for_each(|object| scope.note_written(object, &tokens));
-                inner.written.extend(stored.objects);
+            for stored in log.all(Kind::Token, change).map_err(broken)? {
+                let entries = parse::<Vec<SealedEntry>>(&stored)?;
+                inner.written.extend(entries.iter().filter_map(written_object));
+                scope.import(entries);
             }
         }
+        inner.noted = scope.mark();
         Ok(Self { scope, change, log, inner: Mutex::new(inner) })
     }
 
@@ -129,18 +120,17 @@ impl ChangeMemory {
         Ok(())
     }
 
-    /// Stores what a request is about to write.
-    pub fn store_write(&self, objects: Vec<Object>, tokens: &[String]) -> Result<(), Failure> {
-        let document = Value::from(tokens.to_vec());
-        let stored = StoredWrite { objects, tokens: self.scope.export(&document) };
-        self.append(Kind::Written, &stored)?;
-        self.remembered().written.extend(stored.objects);
+    /// Stores what the scope noted since the last call: values generated or about to be written.
+    pub fn store_notes(&self) -> Result<(), Failure> {
+        let mut inner = self.remembered();
+        let entries = self.scope.entries_since(inner.noted);
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.append(Kind::Token, &entries)?;
+        inner.noted += entries.len();
+        inner.written.extend(entries.iter().filter_map(written_object));
         Ok(())
-    }
-
-    /// Stores what was generated since the last call.
-    pub fn store_generated(&self) -> Result<(), Failure> {
-        self.append(Kind::Generated, &self.scope.take_generated())
     }
 
     /// The raw responses of the first capture: the last resort that does not depend on the plugin.
@@ -151,6 +141,13 @@ impl ChangeMemory {
     fn append(&self, kind: Kind, value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
         let bytes = Zeroizing::new(serde_json::to_vec(value).map_err(|error| broken(error.to_string()))?);
         self.log.append(kind, self.change, &bytes).map(drop).map_err(broken)
+    }
+}
+
+fn written_object(entry: &SealedEntry) -> Option<Object> {
+    match entry {
+        SealedEntry::Written { object, .. } => Some(object.clone()),
+        _ => None,
     }
 }
 

@@ -1,9 +1,13 @@
 //! From a checked workflow to a plan: resolves references and asks the plugins what they would change.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use cutover_engine::{
-    Catalog, ChangeBody, Diagnostic, Digest, Failure, Instance, Manifest, Plan, PlanBuilder, PlanError, PlanHeader, PlannedConnection,
+    Catalog, ChangeBody, ChangeId, Diagnostic, Digest, Failure, Instance, Manifest, Plan, PlanBuilder, PlanError, PlanHeader, PlannedConnection,
     PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, Probe, Scope, Step, StepNo, Task,
     Wait, Work, Workflow,
 };
@@ -120,6 +124,7 @@ impl Planner<'_> {
             name: self.workflow.name.value.to_string(),
             owner: self.workflow.owner.as_ref().map(|owner| owner.value.clone()).unwrap_or_default(),
             file: self.file.clone(),
+            source: self.text.to_owned(),
             workflow: Digest::of(self.text.as_bytes()),
             inputs,
             on_failure: self.workflow.on_failure,
@@ -270,7 +275,7 @@ impl Planner<'_> {
         if linked_pages.is_empty() && step.linked.is_empty() {
             linked_pages.push(Vec::new());
         }
-        let (mut found, mut last_output) = (Vec::new(), Value::Null);
+        let (mut found, mut last_output) = (Found::default(), Value::Null);
         for linked in linked_pages {
             let mut cursor = None;
             for page in 0.. {
@@ -284,14 +289,11 @@ impl Planner<'_> {
                     seats: seats.clone(),
                     hook: Hook::Looking,
                     subject: Vec::new(),
-                    captured: std::collections::HashSet::new(),
+                    captured: HashSet::new(),
                     keep_raw: false,
                 };
                 let (changes, next, output) = self.page(rights, planned, call, &step.id, task).await.map_err(fail)?;
-                for body in changes {
-                    builder.add_change(&body, manifest);
-                    found.push(body);
-                }
+                changes.into_iter().for_each(|body| found.add(body));
                 last_output = output.unwrap_or(last_output);
                 match next {
                     Some(next) => cursor = Some(next),
@@ -299,7 +301,8 @@ impl Planner<'_> {
                 }
             }
         }
-        Ok((found, last_output))
+        found.bodies.iter().for_each(|body| builder.add_change(body, manifest));
+        Ok((found.bodies, last_output))
     }
 
     async fn page(
@@ -310,7 +313,7 @@ impl Planner<'_> {
         step: &str,
         task: &Task,
     ) -> Result<(Vec<ChangeBody>, Option<String>, Option<Value>), Failure> {
-        let scope = Arc::new(sealing::Scope::new(self.key.clone(), format!("plan {step}")));
+        let scope = sealing::Scope::new(self.key.clone(), format!("plan {step}"));
         let session = Arc::new(Session::new(rights, scope, None, self.entropy.clone(), self.limits, format!("plan {step}")));
         let plugin = &self.equipment.plugins[&planned.plugin];
         let answer = plugin.call(session.clone(), call, Duration::from_millis(task.timeout.0)).await;
@@ -328,6 +331,28 @@ impl Planner<'_> {
     }
 }
 
+/// The changes found so far. A change about copies of several pages comes once from each; its links add up.
+#[derive(Default)]
+struct Found {
+    bodies: Vec<ChangeBody>,
+    by_id: HashMap<ChangeId, usize>,
+}
+
+impl Found {
+    fn add(&mut self, body: ChangeBody) {
+        if let Some(index) = self.by_id.get(&body.id) {
+            let known = &mut self.bodies[*index];
+            let alike = ChangeBody { links: known.links.clone(), ..body.clone() } == *known;
+            if alike && known.links != body.links {
+                let links = body.links.into_iter().filter(|link| !known.links.contains(link)).collect::<Vec<_>>();
+                return known.links.extend(links);
+            }
+        }
+        self.by_id.insert(body.id.clone(), self.bodies.len());
+        self.bodies.push(body);
+    }
+}
+
 fn residue(manifest: &Manifest) -> BTreeMap<String, Vec<cutover_engine::Pointer>> {
     manifest.losses.iter().filter(|loss| !loss.residue.is_empty()).map(|loss| (loss.code.clone(), loss.residue.clone())).collect()
 }
@@ -337,10 +362,10 @@ fn residue(manifest: &Manifest) -> BTreeMap<String, Vec<cutover_engine::Pointer>
 #[must_use]
 pub fn drift(planned: &Plan, again: &Plan) -> Drift {
     let count = u32::try_from(planned.changes.len()).unwrap_or(u32::MAX);
-    let names: std::collections::HashMap<String, cutover_engine::ChangeNo> =
+    let names: HashMap<String, cutover_engine::ChangeNo> =
         (0..u32::try_from(again.changes.len()).unwrap_or(u32::MAX)).map(cutover_engine::ChangeNo).map(|change| (again.name_of(change), change)).collect();
     let mut drift = Drift::default();
-    let mut known = std::collections::HashSet::new();
+    let mut known = HashSet::new();
     for change in (0..count).map(cutover_engine::ChangeNo) {
         let name = planned.name_of(change);
         match names.get(&name) {

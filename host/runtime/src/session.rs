@@ -3,7 +3,7 @@
 mod report;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -18,7 +18,7 @@ use crate::{
     equipment::{Seat, Seats},
     hook::{Body, CertificateFacts, Form, GenerateKind, Generated, LogLevel, Powers, Request, Response},
     policy::{Budget, CallLimits, Hook, Matched},
-    sealing::{Origin, Scope, SealingCall},
+    sealing::{self, Origin, Scope},
 };
 
 /// The header by which the host tells how long a request took, in milliseconds: guests have no clock.
@@ -26,8 +26,8 @@ pub const LATENCY_HEADER: &str = "x-cutover-latency-ms";
 
 /// What a writing call must have on record before and after each request. Only apply and rollback have it.
 pub trait Ledger: Send + Sync {
-    /// Makes the intent durable, with what will be written: the request must not be sent before.
-    fn write_sent<'a>(&'a self, request: &'a str, written: Vec<Object>, tokens: Vec<String>) -> BoxFuture<'a, Result<u32, Failure>>;
+    /// Makes the intent durable, with what the scope noted as written: the request must not be sent before.
+    fn write_sent<'a>(&'a self, request: &'a str) -> BoxFuture<'a, Result<u32, Failure>>;
     /// Notes the answer.
     fn write_answered(&self, write: u32, status: u16) -> BoxFuture<'_, Result<(), Failure>>;
     /// Makes generated secrets durable.
@@ -54,7 +54,7 @@ pub struct Rights {
 pub struct Session {
     rights: Rights,
     scope: Arc<Scope>,
-    call: SealingCall,
+    call: sealing::Call,
     ledger: Option<Arc<dyn Ledger>>,
     entropy: Arc<dyn crate::entropy::Entropy>,
     budget: Budget,
@@ -86,7 +86,7 @@ impl Session {
     /// Whether every token of a snapshot's state came from a response of this very call.
     #[must_use]
     pub fn vouches_for(&self, state: &Value) -> bool {
-        self.scope.only_tokens_from(state, &self.call)
+        self.call.only_own_tokens(state)
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Report> {
@@ -117,7 +117,7 @@ impl Session {
             matched.objects.iter().map(|path| Object { role: role.clone(), member: member.clone(), path: path.clone() }).collect();
         let (wire, tokens, bytes) = self.open_request(&role, &matched, request)?;
         let permit = self.budget.admit(bytes)?;
-        let answer = self.send_recorded(&*backend, &matched, &objects, wire, tokens).await?;
+        let answer = self.send_recorded(&*backend, &matched, &objects, wire, &tokens).await?;
         permit.received(answer.response.bytes)?;
         self.note_answer(&matched, &objects, &role, member, &answer.response);
         Ok(self.show(seat, &role, &matched, &objects, answer))
@@ -138,9 +138,9 @@ impl Session {
     }
 
     /// Puts values in place of tokens, as far as the flows allow; with the tokens used and the body's rough size.
-    fn open_request(&self, role: &str, matched: &Matched, request: Request) -> Result<(WireRequest, Vec<String>, u64), Failure> {
+    fn open_request(&self, role: &str, matched: &Matched, request: Request) -> Result<(WireRequest, BTreeSet<String>, u64), Failure> {
         let allowed = |from: &str, to: &str| self.rights.operation.allows_flow(from, to);
-        let mut tokens = Vec::new();
+        let mut tokens = BTreeSet::new();
         let mut bytes = 0;
         let body = match request.body {
             None => None,
@@ -153,7 +153,7 @@ impl Session {
             Some(Body::Form(pairs)) => {
                 tokens = pairs.iter().flat_map(|(_, value)| Scope::tokens_of(&Value::from(value.as_str()))).collect();
                 let plain = self.scope.unseal_form(&pairs, role, &allowed, &matched.public_request)?;
-                bytes = plain.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum();
+                bytes = plain.iter().map(|(name, value)| (name.len() + value.expose().len()) as u64).sum();
                 Some(WireBody::Form(plain))
             }
             Some(Body::Bytes(content)) => {
@@ -181,16 +181,16 @@ impl Session {
         matched: &Matched,
         objects: &[Object],
         wire: WireRequest,
-        tokens: Vec<String>,
+        tokens: &BTreeSet<String>,
     ) -> Result<Timed, Failure> {
         let write = if matches!(matched.class, RouteClass::Write | RouteClass::Add) {
             let ledger = self.ledger.as_ref().ok_or_else(|| refused("CUT3404", "this hook may not write".to_owned()))?;
             let request = format!("{} {}", matched.method, matched.path.wire());
             for object in objects {
-                self.scope.note_written(object, &tokens);
+                self.scope.note_written(object, tokens.iter().cloned());
             }
             self.seen().written.extend(objects.iter().cloned());
-            Some((ledger, ledger.write_sent(&request, objects.to_vec(), tokens).await?))
+            Some((ledger, ledger.write_sent(&request).await?))
         } else {
             None
         };
@@ -247,13 +247,13 @@ impl Session {
             (ResponseRule::Json, WireResponseBody::Json(document)) => {
                 let mut public = matched.public_response.clone();
                 public.extend(seat.public.iter().cloned());
-                Some(self.scope.seal(document, &origin, &public, &self.call))
+                Some(self.call.seal(document, &origin, &public))
             }
             (ResponseRule::Opaque, WireResponseBody::Json(document)) => {
-                Some(Value::from(self.scope.seal_opaque(document.to_string().into_bytes(), &origin, &self.call)))
+                Some(Value::from(self.call.seal_opaque(document.to_string().into_bytes(), &origin)))
             }
-            (_, WireResponseBody::Text(text)) => Some(Value::from(self.scope.seal_opaque(text.into_bytes(), &origin, &self.call))),
-            (_, WireResponseBody::Bytes(bytes)) => Some(Value::from(self.scope.seal_opaque(bytes, &origin, &self.call))),
+            (_, WireResponseBody::Text(text)) => Some(Value::from(self.call.seal_opaque(text.into_bytes(), &origin))),
+            (_, WireResponseBody::Bytes(bytes)) => Some(Value::from(self.call.seal_opaque(bytes, &origin))),
         };
         Response { status: response.status, headers, body }
     }
@@ -282,34 +282,34 @@ impl Powers for Session {
             let Some(ledger) = &self.ledger else {
                 return self.remember(Err(refused("CUT3406", "only apply and rollback may generate secrets".to_owned())));
             };
-            let generated = self.remember(self.scope.generate(&label, &kind, &*self.entropy))?;
+            let generated = self.remember(self.call.generate(&label, &kind, &*self.entropy))?;
             ledger.generated().await?;
             Ok(generated)
         })
     }
 
     fn parse(&self, token: &str, form: Form) -> Result<Value, Failure> {
-        self.remember(self.scope.parse(token, form, &self.call))
+        self.remember(self.call.parse(token, form))
     }
 
     fn render(&self, document: &Value, form: Form) -> Result<String, Failure> {
-        self.remember(self.scope.render(document, form))
+        self.remember(self.call.render(document, form))
     }
 
     fn sign(&self, key: &str, message: &[u8]) -> Result<String, Failure> {
-        self.remember(self.scope.sign(key, message))
+        self.remember(self.call.sign(key, message))
     }
 
     fn csr(&self, key: &str, names: &[String]) -> Result<String, Failure> {
-        self.remember(self.scope.csr(key, names))
+        self.remember(self.call.csr(key, names))
     }
 
     fn certificate_facts(&self, certificate: &str) -> Result<CertificateFacts, Failure> {
-        self.remember(self.scope.certificate_facts(certificate))
+        self.remember(self.call.certificate_facts(certificate))
     }
 
     fn claims(&self, token: &str) -> Result<Value, Failure> {
-        self.remember(self.scope.claims(token))
+        self.remember(self.call.claims(token))
     }
 
     fn log(&self, level: LogLevel, message: &str) {

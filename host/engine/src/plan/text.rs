@@ -26,6 +26,9 @@ pub struct PlanLine {
 #[serde(deny_unknown_fields)]
 struct Trailer {
     digest: Digest,
+    /// The plan's sealing key, wrapped by the state key: only who has that can run the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealing_key: Option<String>,
 }
 
 /// Why a text is no plan.
@@ -64,7 +67,7 @@ impl PlanWriter {
         text.push('\n');
         text.push_str(&self.changes);
         let digest = Digest::of(text.as_bytes());
-        text.push_str(&serde_json::to_string(&Trailer { digest }).expect("a digest is a string"));
+        text.push_str(&serde_json::to_string(&Trailer { digest, sealing_key: None }).expect("a digest is a string"));
         text.push('\n');
         (digest, text)
     }
@@ -73,9 +76,8 @@ impl PlanWriter {
 impl Plan {
     /// Reads a plan's text; every byte of it is covered by the digest.
     pub fn read(text: &str) -> Result<Self, PlanTextError> {
-        let end = text.strip_suffix('\n').and_then(|whole| whole.rfind('\n')).ok_or(PlanTextError::Cut)? + 1;
-        let (lines, trailer) = text.split_at(end);
-        let stored = serde_json::from_str::<Trailer>(trailer.trim_end()).map_err(|_| PlanTextError::Cut)?.digest;
+        let (lines, trailer) = split(text)?;
+        let stored = trailer.digest;
         let found = Digest::from_bytes(Sha256::digest(lines.as_bytes()).into());
         if found != stored {
             return Err(PlanTextError::Digest { found, stored });
@@ -95,6 +97,27 @@ impl Plan {
         }
         Ok(PlanBuilder::from_stored(header, lines.into_iter().map(|line| (line.step, line.body)), found))
     }
+}
+
+impl Plan {
+    /// A plan's text with its sealing key, wrapped, in the last line. The digest stays the same.
+    pub fn attach_key(text: &str, wrapped: &str) -> Result<String, PlanTextError> {
+        let (lines, trailer) = split(text)?;
+        let trailer = Trailer { sealing_key: Some(wrapped.to_owned()), ..trailer };
+        Ok(format!("{lines}{}\n", serde_json::to_string(&trailer).expect("two strings")))
+    }
+
+    /// The wrapped sealing key of a plan's text, if it has one.
+    pub fn key_of(text: &str) -> Result<Option<String>, PlanTextError> {
+        Ok(split(text)?.1.sealing_key)
+    }
+}
+
+/// The lines that the digest is about, and the last one.
+fn split(text: &str) -> Result<(&str, Trailer), PlanTextError> {
+    let end = text.strip_suffix('\n').and_then(|whole| whole.rfind('\n')).ok_or(PlanTextError::Cut)? + 1;
+    let (lines, trailer) = text.split_at(end);
+    Ok((lines, serde_json::from_str(trailer.trim_end()).map_err(|_| PlanTextError::Cut)?))
 }
 
 /// Only the version, read before anything else.

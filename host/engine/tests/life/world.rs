@@ -27,6 +27,7 @@ impl Draft {
                 name: "test".into(),
                 owner: "nobody".into(),
                 file: "test.toml".into(),
+                source: String::new(),
                 workflow: Digest::of(b""),
                 inputs: Map::new(),
                 on_failure: OnFailure::Rollback,

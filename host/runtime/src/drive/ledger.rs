@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use cutover_engine::{ChangeNo, Event, Failure, Object};
+use cutover_engine::{ChangeNo, Event, Failure};
 
 use super::{Answers, broken_journal};
 use crate::{change_memory::ChangeMemory, clock::BoxFuture, journal::Journal, session::Ledger};
@@ -20,10 +20,10 @@ pub(super) struct ChangeLedger {
 }
 
 impl Ledger for ChangeLedger {
-    fn write_sent<'a>(&'a self, request: &'a str, written: Vec<Object>, tokens: Vec<String>) -> BoxFuture<'a, Result<u32, Failure>> {
+    fn write_sent<'a>(&'a self, request: &'a str) -> BoxFuture<'a, Result<u32, Failure>> {
         Box::pin(async move {
             let write = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-            self.memory.store_write(written, &tokens)?;
+            self.memory.store_notes()?;
             let event = Event::WriteSent { change: self.change, write, request: request.to_owned() };
             self.answers.send_durable(&self.journal, event).await?;
             Ok(write)
@@ -39,7 +39,7 @@ impl Ledger for ChangeLedger {
 
     fn generated(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(async move {
-            self.memory.store_generated()?;
+            self.memory.store_notes()?;
             self.journal.flush().await.map_err(|error| broken_journal(&error.to_string()))
         })
     }

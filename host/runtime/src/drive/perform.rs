@@ -202,7 +202,8 @@ impl Performer {
             }
         };
         // A memo must be durable before the call that gets it; everything else is synced by the first write.
-        let memo = hands.memory.remembered().memo.clone();
+        // A memo tells rollback what apply left there: with `over` something else is there, by the operator's word.
+        let memo = hands.memory.remembered().memo.clone().filter(|_| !over);
         let recorded = if memo.is_some() {
             self.answers.send_durable(&self.outfit.journal, started).await
         } else {

@@ -74,7 +74,7 @@ impl Performer {
             captured: HashSet::new(),
             keep_raw: false,
         };
-        let scope = Arc::new(Scope::new(self.outfit.key.clone(), label.clone()));
+        let scope = Scope::new(self.outfit.key.clone(), label.clone());
         let session = Arc::new(Session::new(rights, scope, None, self.outfit.entropy.clone(), self.outfit.limits, label));
         let now = self.outfit.clock.now();
         let context = HookContext {

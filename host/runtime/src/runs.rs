@@ -1,0 +1,272 @@
+//! Planning, starting, resuming and rolling back: what the command line asks for.
+
+mod error;
+mod prepare;
+mod show;
+
+use std::{future::Future, path::Path, sync::Arc};
+
+use cutover_engine::{ChangeNo, Ending, Event, OnDrift, Plan, Run, RunId, Span};
+use zeroize::Zeroizing;
+
+pub use self::{
+    error::{DriftError, HostError},
+    prepare::{Components, Prepared},
+    show::Shown,
+};
+use crate::{
+    bodies::Bodies,
+    clock::Clock,
+    connection::Kinds,
+    disk::DiskError,
+    drive::{Observer, Outfit, drive},
+    entropy::Entropy,
+    equipment::Equipment,
+    journal::{Anchor, Journal},
+    key::{Key, WrappedKey},
+    lock::{Holder, Lock, LockFolder},
+    planner::{Drift, drift},
+    policy::CallLimits,
+    sandbox::Sandbox,
+    sealed_log::SealedLog,
+    sealing::SealingKey,
+    state::{Ended, RunFolder, StateFolder},
+};
+
+/// The host: one state folder, one sandbox, one clock.
+pub struct Host {
+    /// Where runs are kept.
+    pub state: StateFolder,
+    /// The machine's locks of this user.
+    pub locks: LockFolder,
+    /// Encrypts what the state holds.
+    pub state_key: Key,
+    /// The connection kinds.
+    pub kinds: Kinds,
+    /// Runs plugins.
+    pub sandbox: Arc<Sandbox>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// For every hook call.
+    pub limits: CallLimits,
+    /// A longer wait ends the process; `resume` goes on.
+    pub longest_wait: Span,
+}
+
+/// How a run came to rest in this process.
+pub struct Rested {
+    /// The run.
+    pub id: RunId,
+    /// All that happened.
+    pub run: Run,
+    /// How it ended.
+    pub ending: Ending,
+    /// Where the journal ends: keep it elsewhere to notice a cut or a restored copy.
+    pub head: Anchor,
+    /// What had drifted before it began.
+    pub drift: Drift,
+}
+
+impl Host {
+    /// A new run's id.
+    pub fn new_id(&self) -> RunId {
+        let mut bytes = [0; 4];
+        self.entropy.fill(&mut bytes);
+        RunId::generate(self.clock.now(), bytes)
+    }
+
+    /// Starts a prepared plan. `confirm` plans again first: for a saved plan, or if time has passed since.
+    pub async fn start(
+        &self,
+        id: RunId,
+        prepared: Prepared,
+        confirm: bool,
+        stop: impl Future<Output = ()> + Send,
+        observer: Observer<'_>,
+    ) -> Result<Rested, HostError> {
+        self.state.destroy_expired(&self.locks, self.clock.now())?;
+        self.state.check_free_space(&id)?;
+        let _targets = self.lock_targets(&id, &prepared.plan)?;
+        let moved = if confirm { self.confirm(&prepared).await? } else { Drift::default() };
+        let (folder, data_key) = self.state.create_run(&id, &self.state_key, &*self.entropy)?;
+        let _lock = folder.lock(&self.locks, self.clock.now())?;
+        let disk = self.state.disk();
+        let write = |path: &Path, bytes: &[u8]| {
+            disk.write_atomic(path, bytes).map_err(|source| HostError::from(DiskError::write(&**disk, path, id.as_str(), source)))
+        };
+        for (digest, component) in &prepared.components {
+            write(&folder.component(*digest), component)?;
+        }
+        write(&folder.plan(), self.with_key(&prepared)?.as_bytes())?;
+        let (journal, sealed, _reserve) = folder.begin(prepared.plan.digest, data_key, self.entropy.clone())?;
+        let deferred = moved.moved.iter().map(|(change, _)| *change).collect();
+        let first = Event::Started { plan: prepared.plan.digest, deferred };
+        let run = Run::new(Arc::new(prepared.plan));
+        let opened = OpenRun { folder, run, journal, sealed, equipment: prepared.equipment, key: prepared.key, text: prepared.text };
+        let mut rested = self.drive(opened, first, stop, observer).await?;
+        rested.drift = moved;
+        Ok(rested)
+    }
+
+    /// Goes on with a run that came to rest or whose process died.
+    pub async fn resume(
+        &self,
+        id: &RunId,
+        anchor: Option<Anchor>,
+        stop: impl Future<Output = ()> + Send,
+        observer: Observer<'_>,
+    ) -> Result<Rested, HostError> {
+        let (_locks, opened) = self.reopen(id, anchor).await?;
+        if let Some(ending @ (Ending::Completed | Ending::RolledBack)) = opened.run.ending() {
+            return Err(HostError::AtRest { run: id.clone(), ending });
+        }
+        self.drive(opened, Event::Resumed {}, stop, observer).await
+    }
+
+    /// Takes a run back. `over` names changes whose foreign writes may be overwritten.
+    pub async fn rollback(
+        &self,
+        id: &RunId,
+        over: &[String],
+        anchor: Option<Anchor>,
+        stop: impl Future<Output = ()> + Send,
+        observer: Observer<'_>,
+    ) -> Result<Rested, HostError> {
+        let (_locks, mut opened) = self.reopen(id, anchor).await?;
+        if opened.run.ending() == Some(Ending::RolledBack) {
+            return Err(HostError::AtRest { run: id.clone(), ending: Ending::RolledBack });
+        }
+        let over = named(opened.run.plan(), over)?;
+        if opened.run.ending().is_none() {
+            // The process died: first what was in flight is known to have no outcome.
+            let at = self.clock.now();
+            let event = Event::Resumed {};
+            opened.run.apply(at, &event)?;
+            opened.journal.append(at, &event)?;
+        }
+        self.drive(opened, Event::RollbackRequested { over }, stop, observer).await
+    }
+
+    /// Everything a run needs, with its locks held.
+    async fn reopen(&self, id: &RunId, anchor: Option<Anchor>) -> Result<(Vec<Lock>, OpenRun), HostError> {
+        let folder = self.state.run(id)?;
+        let mut locks = vec![folder.lock(&self.locks, self.clock.now())?];
+        let data_key = folder.data_key(&self.state_key)?;
+        let text = self.plan_text(&folder.plan())?;
+        let plan = Plan::read(&text).map_err(|source| HostError::Plan { path: folder.plan(), source })?;
+        locks.extend(self.lock_targets(id, &plan)?);
+        let key = self.sealing_key(&text, &folder.plan())?;
+        let components = self.stored_components(&folder, &plan)?;
+        let equipment = self.equip(&plan, &components, &key).await?;
+        let mut run = Run::new(Arc::new(plan));
+        let resumed = folder.resume(data_key, self.entropy.clone(), anchor, |record: crate::journal::Record<Event>| {
+            run.apply(record.at, &record.event).map_err(|error| error.to_string())
+        })?;
+        if resumed.opened.header.plan != run.plan().digest {
+            return Err(HostError::ForeignPlan { run: id.clone() });
+        }
+        Ok((locks, OpenRun { folder, run, journal: resumed.journal, sealed: resumed.sealed, equipment, key, text }))
+    }
+
+    async fn drive(
+        &self,
+        opened: OpenRun,
+        first: Event,
+        stop: impl Future<Output = ()> + Send,
+        observer: Observer<'_>,
+    ) -> Result<Rested, HostError> {
+        let OpenRun { folder, mut run, journal, sealed, equipment, key, text } = opened;
+        folder.unmark_ended()?;
+        let outfit = Outfit {
+            id: folder.id().clone(),
+            equipment,
+            bodies: Bodies::open(self.state.disk(), &folder.plan(), &text)?,
+            journal: Arc::new(journal),
+            sealed,
+            key,
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            limits: self.limits,
+            longest_wait: self.longest_wait,
+        };
+        let (ending, head) = drive(&mut run, Arc::new(outfit), Some(first), stop, observer).await?;
+        if matches!(ending, Ending::Completed | Ending::RolledBack) {
+            folder.mark_ended(Ended { at: self.clock.now(), keep: run.plan().header.keep_pre_images })?;
+        }
+        Ok(Rested { id: folder.id().clone(), run, ending, head, drift: Drift::default() })
+    }
+
+    /// Plans again and compares. With `on_drift = "stop"` anything that moved is an error.
+    async fn confirm(&self, prepared: &Prepared) -> Result<Drift, HostError> {
+        let again = self.plan_again(prepared).await?;
+        let moved = drift(&prepared.plan, &again);
+        if moved.is_empty() || prepared.plan.header.on_drift == OnDrift::Defer {
+            return Ok(moved);
+        }
+        Err(HostError::Drift(DriftError::new(&prepared.plan, moved)))
+    }
+
+    /// One lock per authority that the plan may write to, whatever the state folder.
+    fn lock_targets(&self, id: &RunId, plan: &Plan) -> Result<Vec<Lock>, HostError> {
+        let mut targets: Vec<&str> = Vec::new();
+        for operation in plan.header.steps.iter().filter_map(|step| step.operation()) {
+            let written: std::collections::BTreeSet<&str> = operation
+                .changes
+                .clone()
+                .map(ChangeNo)
+                .flat_map(|change| plan.change(change).subject.iter().map(|object| object.role.as_str()))
+                .collect();
+            for connection in written.iter().filter_map(|role| plan.header.connections.get(operation.connections.get(*role)?)) {
+                targets.push(&connection.authority);
+                targets.extend(connection.members.iter().map(|(_, authority)| authority.as_str()));
+            }
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        let holder = Holder::this_process(id, self.state.root(), self.clock.now());
+        targets.into_iter().map(|target| self.locks.lock_target(target, &holder).map_err(HostError::from)).collect()
+    }
+
+    /// The plan's text with its sealing key, wrapped by the state key.
+    pub fn with_key(&self, prepared: &Prepared) -> Result<String, HostError> {
+        let key = Key::from_bytes(*prepared.key.expose());
+        let wrapped = WrappedKey::wrap(&key, &self.state_key, SEALING_KEY, &*self.entropy);
+        let wrapped = serde_json::to_value(&wrapped).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+        Plan::attach_key(&prepared.text, &wrapped).map_err(|source| HostError::Plan { path: prepared.plan.header.file.clone().into(), source })
+    }
+
+    fn sealing_key(&self, text: &str, path: &Path) -> Result<Arc<SealingKey>, HostError> {
+        let unreadable = |source| HostError::Plan { path: path.to_owned(), source };
+        let wrapped = Plan::key_of(text).map_err(unreadable)?.ok_or(HostError::PlanWithoutKey { path: path.to_owned() })?;
+        let wrapped: WrappedKey =
+            serde_json::from_value(wrapped.into()).map_err(|_| HostError::PlanWithoutKey { path: path.to_owned() })?;
+        let key = wrapped.unwrap(&self.state_key, SEALING_KEY)?;
+        Ok(Arc::new(SealingKey::from_bytes(Zeroizing::new(*key.as_bytes()))))
+    }
+
+    fn plan_text(&self, path: &Path) -> Result<String, HostError> {
+        let bytes = self.state.disk().read(path).map_err(DiskError::io("read", path))?;
+        String::from_utf8(bytes).map_err(|_| HostError::Plan { path: path.to_owned(), source: cutover_engine::PlanTextError::Cut })
+    }
+}
+
+/// What the wrapped key of a plan is for.
+const SEALING_KEY: &str = "sealing key of a plan";
+
+/// A run with everything it needs, before it is driven.
+struct OpenRun {
+    folder: RunFolder,
+    run: Run,
+    journal: Journal<Event>,
+    sealed: Arc<SealedLog>,
+    equipment: Equipment,
+    key: Arc<SealingKey>,
+    text: String,
+}
+
+/// Changes by the names that people give them.
+fn named(plan: &Plan, names: &[String]) -> Result<Vec<ChangeNo>, HostError> {
+    names.iter().map(|name| plan.find(name).ok_or_else(|| HostError::NoChange { name: name.clone() })).collect()
+}

@@ -1,0 +1,105 @@
+//! Why the host could not plan, start, resume or roll back.
+#![expect(missing_docs, reason = "the line of a variant tells its fields")]
+
+use std::path::PathBuf;
+
+use cutover_engine::{Ending, IllegalEvent, Plan, PlanTextError, PlannedPlugin, RunId};
+use thiserror::Error;
+
+use crate::{
+    bodies::BodyError,
+    connection::OpenError,
+    disk::DiskError,
+    drive::DriveError,
+    journal::JournalError,
+    key::KeyError,
+    lock::LockError,
+    planner::{Drift, PlanningError},
+    sandbox::{ComponentError, LoadError},
+    state::StateError,
+};
+
+/// Everything that can stand in the way of a run. Each variant's text names the next thing to do, or its cause does.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// There is no plan.
+    #[error(transparent)]
+    Planning(#[from] PlanningError),
+    /// A stored plan cannot be read.
+    #[error("the plan `{}` cannot be used: {source}", .path.display())]
+    Plan { path: PathBuf, source: PlanTextError },
+    /// A stored plan has no sealing key.
+    #[error("the plan `{}` has no sealing key; make it again with `cutover plan --out`", .path.display())]
+    PlanWithoutKey { path: PathBuf },
+    /// The run's plan is not the one its journal was begun with.
+    #[error("run {run} was begun with another plan than the one in its folder")]
+    ForeignPlan { run: RunId },
+    /// A plugin is not the one that was planned with.
+    #[error("plugin `{alias}` must be {} {} with the digest {}, which is not to be found", .plugin.name, .plugin.version, .plugin.digest)]
+    OtherPlugin { alias: String, plugin: PlannedPlugin },
+    /// A plugin cannot be loaded.
+    #[error("plugin `{alias}`: {source}")]
+    Load { alias: String, source: LoadError },
+    /// A component's manifest cannot be read.
+    #[error("plugin `{alias}`: {source}")]
+    Component { alias: String, source: ComponentError },
+    /// A connection cannot be opened.
+    #[error(transparent)]
+    Connection(#[from] OpenError),
+    /// A connection leads elsewhere than planned.
+    #[error("connection `{name}` has other members or another authority than when the plan was made; plan again")]
+    ConnectionMoved { name: String },
+    /// The world moved between plan and run.
+    #[error(transparent)]
+    Drift(#[from] DriftError),
+    /// Somebody else holds the run or a target.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A key is missing, wrong or destroyed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The state folder.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A change's body.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The drive broke off.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+    /// A defect of this program.
+    #[error("a defect of cutover: {0}")]
+    Illegal(#[from] IllegalEvent),
+    /// The run is over.
+    #[error("run {run} is at rest: {ending:?}; there is nothing to go on with")]
+    AtRest { run: RunId, ending: Ending },
+    /// The sealed log cannot be read.
+    #[error("{text}")]
+    Damaged { text: String },
+    /// No change has that name.
+    #[error("there is no change `{name}`; `cutover runs show` lists them as `step/id`")]
+    NoChange { name: String },
+}
+
+/// What moved between plan and run. Nothing was written.
+#[derive(Debug, Error)]
+#[error("{} of the plan's changes no longer fit the world and {} are new; nothing was written; plan again", .moved.len(), .new.len())]
+pub struct DriftError {
+    /// Names of changes of the plan, and how they moved.
+    pub moved: Vec<(String, &'static str)>,
+    /// Names of changes that the plan does not have.
+    pub new: Vec<String>,
+}
+
+impl DriftError {
+    pub(super) fn new(plan: &Plan, drift: Drift) -> Self {
+        Self { moved: drift.moved.into_iter().map(|(change, how)| (plan.name_of(change), how)).collect(), new: drift.new }
+    }
+}
