@@ -41,7 +41,7 @@ const OWNED_PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "sec-"];
 ///
 /// # Errors
 /// A refusal that names the header, never its value.
-pub fn check(headers: &[(String, String)], of_kind: &[&str]) -> Result<(), Failure> {
+pub(super) fn check(headers: &[(String, String)], of_kind: &[&str]) -> Result<(), Failure> {
     let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     if headers.len() > MAX_COUNT || bytes > MAX_BYTES {
         return Err(Code::HEADER.refused(format!("a request may have {MAX_COUNT} headers and {MAX_BYTES} bytes of them")));
