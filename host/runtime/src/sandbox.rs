@@ -34,7 +34,8 @@ pub use self::{
     cache::Cache,
     compiler::{CompileError, Compiler, compile_child},
     limit::{
-        COMPONENT_BYTES, DESCRIBE_TIME, HANDLES, INSTANCES, LOG_BYTES, Limits, MEMORIES, MEMORY_BYTES, TABLE_ELEMENTS, TABLES, TRANSFER_BYTES,
+        COMPONENT_BYTES, DESCRIBE_TIME, HANDLES, INSTANCES, LOG_BYTES, Limits, MEMORIES, MEMORY_BYTES, TABLE_ELEMENTS, TABLES,
+        TRANSFER_BYTES,
     },
     pack::PackError,
     plugin::{LoadError, Plugin},

@@ -60,7 +60,9 @@ pub enum ComponentError {
         export: RefusedImport,
     },
     /// Exports that make no world of the contract.
-    #[error("the component exports {exports}; a plugin exports `cutover:plugin/plugin` and one of `cutover:plugin/migration` and `cutover:plugin/probe`")]
+    #[error(
+        "the component exports {exports}; a plugin exports `cutover:plugin/plugin` and one of `cutover:plugin/migration` and `cutover:plugin/probe`"
+    )]
     World {
         /// What it exports.
         exports: String,
@@ -75,7 +77,7 @@ impl ComponentError {
             Self::CoreModule | Self::NotAComponent { .. } => code::NOT_A_COMPONENT,
             Self::NotPacked | Self::PackedTwice => code::NOT_PACKED,
             Self::Manifest { .. } => code::MANIFEST,
-            Self::Imports { imports } if imports.iter().all(|import| import.is_version()) => code::VERSION,
+            Self::Imports { imports } if imports.iter().all(RefusedImport::is_version) => code::VERSION,
             Self::Imports { .. } => code::IMPORT,
             Self::Version { .. } => code::VERSION,
             Self::World { .. } => code::WORLD,

@@ -126,9 +126,9 @@ fn refused(name: &str, offered: &[&str]) -> Option<RefusedImport> {
 }
 
 /// None for 0.1.x: before 1.0 the minor number tells what goes together (Semantic Versioning 2.0.0, as cargo and the component model read it).
-fn wrong_version(text: &str) -> Option<Reason> {
-    let Ok(wanted) = Version::parse(text) else {
-        let wanted = if text.is_empty() { "none".to_owned() } else { super::text::line(text, NAME_BYTES) };
+fn wrong_version(version: &str) -> Option<Reason> {
+    let Ok(wanted) = Version::parse(version) else {
+        let wanted = if version.is_empty() { "none".to_owned() } else { text::line(version, NAME_BYTES) };
         return Some(Reason::Version { wanted, newer: false });
     };
     let fits = (wanted.major, wanted.minor) == (CONTRACT_VERSION.major, CONTRACT_VERSION.minor) && wanted.pre.is_empty();
@@ -157,7 +157,10 @@ mod tests {
     fn everything_else_is_refused_by_name_with_a_remedy() {
         let told = |imports: &[&str], exports: &[&str]| audit(imports, exports).expect_err("refused");
         let wasi = told(&["wasi:cli/environment@0.2.9", "wasi:sockets/tcp@0.2.9"], &MIGRATOR);
-        assert!(wasi.starts_with("CUT3125") && wasi.contains("wasi:cli/environment@0.2.9") && wasi.contains("wasi:sockets/tcp@0.2.9"), "{wasi}");
+        assert!(
+            wasi.starts_with("CUT3125") && wasi.contains("wasi:cli/environment@0.2.9") && wasi.contains("wasi:sockets/tcp@0.2.9"),
+            "{wasi}"
+        );
         assert!(wasi.contains("wasm32-unknown-unknown"), "{wasi}");
         let later = told(&["cutover:plugin/connection@0.2.0"], &MIGRATOR);
         assert!(later.starts_with("CUT3126") && later.contains("version 0.2.0") && later.contains("offers 0.1.0"), "{later}");
@@ -165,7 +168,9 @@ mod tests {
         assert!(told(&["cutover:plugin/connection@0.0.9"], &MIGRATOR).contains("build the plugin again"));
         assert!(told(&["cutover:plugin/connection@0.1.1-rc.1"], &MIGRATOR).contains("0.1.1-rc.1"));
         assert!(told(&["cutover:plugin/connection"], &MIGRATOR).contains("version none"));
-        for name in ["env", "cutover:plugin/probe@0.1.0", "cutover:plugin/connection2@0.1.0", "cutover:pluginx/log@0.1.0", "evil:wasi/x@0.1.0"] {
+        for name in
+            ["env", "cutover:plugin/probe@0.1.0", "cutover:plugin/connection2@0.1.0", "cutover:pluginx/log@0.1.0", "evil:wasi/x@0.1.0"]
+        {
             assert!(told(&[name], &MIGRATOR).starts_with("CUT3125"), "{name}");
         }
         let old = told(&[], &["cutover:plugin/plugin@1.0.0", "cutover:plugin/migration@1.0.0"]);

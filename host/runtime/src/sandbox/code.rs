@@ -1,4 +1,4 @@
-//! The diagnostic codes of this room: CUT31xx. `cutover explain` tells more about each.
+//! The diagnostic codes of this room: `CUT31xx`. `cutover explain` tells more about each.
 
 /// The plugin trapped: a panic, an `unreachable`, an access out of bounds.
 pub const TRAP: &str = "CUT3101";

@@ -106,9 +106,8 @@ fn compile_under_limits(mut input: impl Read, mut output: impl Write) -> std::io
 }
 
 async fn in_child(command: &[OsString], component: &[u8]) -> Result<CompiledCode, CompileError> {
-    let (program, arguments) = command
-        .split_first()
-        .ok_or_else(|| CompileError::Process(std::io::Error::new(std::io::ErrorKind::InvalidInput, "no command")))?;
+    let (program, arguments) =
+        command.split_first().ok_or_else(|| CompileError::Process(std::io::Error::new(std::io::ErrorKind::InvalidInput, "no command")))?;
     // The environment may hold credentials; the compiler needs none of it.
     let mut child = Command::new(program)
         .args(arguments)

@@ -13,9 +13,7 @@ use super::{
     },
     code, text,
 };
-use crate::hook::{
-    Answer, Body, CertificateFacts, Check, Form, GenerateKind, Generated, HookContext, LogLevel, Request, Response, Stage,
-};
+use crate::hook::{Answer, Body, CertificateFacts, Check, Form, GenerateKind, Generated, HookContext, LogLevel, Request, Response, Stage};
 
 /// Longest JSON text, in bytes. A parsed document can take thirty times as much memory as its text.
 const JSON_BYTES: usize = 2 * 1024 * 1024;
@@ -73,8 +71,8 @@ fn at_most<T>(items: Vec<T>, most: usize, what: &str) -> Result<Vec<T>, Broken> 
     }
 }
 
-fn change_id(text: String, what: &str) -> Result<ChangeId, Broken> {
-    ChangeId::new(text).map_err(|error| Broken(format!("`{what}`: {}", super::text::line(&error, WORD_BYTES))))
+fn change_id(id: String, what: &str) -> Result<ChangeId, Broken> {
+    ChangeId::new(id).map_err(|error| Broken(format!("`{what}`: {}", text::line(&error, WORD_BYTES))))
 }
 
 /// The text of an optional document, for a guest.
@@ -105,7 +103,11 @@ pub(super) fn stage(stage: Stage) -> types::Stage {
 pub(super) fn change_to_guest(change: ChangeBody) -> types::Change {
     types::Change {
         id: change.id.as_str().to_owned(),
-        subject: change.subject.into_iter().map(|object| types::Object { role: object.role, member: object.member, path: object.path }).collect(),
+        subject: change
+            .subject
+            .into_iter()
+            .map(|object| types::Object { role: object.role, member: object.member, path: object.path })
+            .collect(),
         links: change.links.iter().map(|link| link.as_str().to_owned()).collect(),
         action: match change.action {
             Action::Create => types::Action::Create,

@@ -183,7 +183,12 @@ pub(super) mod tests {
                 purpose: Purpose::Migrate,
                 input_schema: json!({"type": "object"}),
                 output_schema: json!({}),
-                roles: vec![Role { name: "target".into(), kinds: vec!["vault".into()], cardinality: Cardinality::One, routes: vec![route] }],
+                roles: vec![Role {
+                    name: "target".into(),
+                    kinds: vec!["vault".into()],
+                    cardinality: Cardinality::One,
+                    routes: vec![route],
+                }],
                 flows: vec![Flow { from: "target".into(), to: "target".into() }],
                 server_chosen: Vec::new(),
                 resumable: true,
@@ -191,7 +196,12 @@ pub(super) mod tests {
                 irreversible: false,
                 self_checking: false,
             }],
-            losses: vec![LossCode { code: "history".into(), weight: LossWeight::Material, description: "old versions".into(), residue: Vec::new() }],
+            losses: vec![LossCode {
+                code: "history".into(),
+                weight: LossWeight::Material,
+                description: "old versions".into(),
+                residue: Vec::new(),
+            }],
         }
     }
 

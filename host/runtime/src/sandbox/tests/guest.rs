@@ -89,7 +89,7 @@ fn manifest() -> String {
     }
     words.extend([0, 0, 0, 0, 0, 0, 1]); // resumable, nothing else
     let bytes = words.into_iter().flat_map(|word| u32::try_from(word).expect("small").to_le_bytes()).chain(texts);
-    bytes.map(|byte| format!("\\{byte:02x}")).collect()
+    bytes.fold(String::new(), |text, byte| text + &format!("\\{byte:02x}"))
 }
 
 /// A call of the hook that [`Guest::hook`] is.
@@ -114,14 +114,7 @@ pub(super) fn observe() -> Call {
 }
 
 fn context() -> HookContext {
-    HookContext {
-        run: "r".into(),
-        change: "c".into(),
-        attempt: 1,
-        now: Timestamp(1),
-        deadline: Timestamp(2),
-        idempotency_key: "k".into(),
-    }
+    HookContext { run: "r".into(), change: "c".into(), attempt: 1, now: Timestamp(1), deadline: Timestamp(2), idempotency_key: "k".into() }
 }
 
 /// What the only request is answered with.
