@@ -90,7 +90,13 @@ impl ChangeMemory {
     }
 
     /// Stores a capture: the first one's state is the pre-image for ever; later ones only move what is expected.
-    pub fn store_capture(&self, state: Option<Value>, expected: Option<Value>, read: HashSet<Object>, raw: &[RawResponse]) -> Result<(), Failure> {
+    pub fn store_capture(
+        &self,
+        state: Option<Value>,
+        expected: Option<Value>,
+        read: HashSet<Object>,
+        raw: &[RawResponse],
+    ) -> Result<(), Failure> {
         let mut inner = self.remembered();
         if inner.pre_image.is_none() {
             self.append(Kind::Raw, raw)?;

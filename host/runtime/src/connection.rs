@@ -5,6 +5,7 @@
 //! A new kind is one file: a [`Kind`] with its class table, registered in [`Kinds`].
 
 mod credential;
+mod declaration;
 mod file;
 mod http;
 mod members;
@@ -12,7 +13,8 @@ mod pace;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use cutover_engine::{Failure, FailureCase};
+use cutover_engine::{Failure, FailureCase, Pointer, Span};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -23,6 +25,7 @@ use crate::{
 };
 
 pub use credential::Credentials;
+pub use declaration::declared;
 pub use file::FileKind;
 pub use http::{HttpKind, Resolve, SystemResolver};
 pub use pace::{Pace, Rate};
@@ -137,7 +140,8 @@ pub trait Kind: Send + Sync {
 }
 
 /// A connection as the operator declared it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConnectionConfig {
     /// Its name in the workflow.
     pub name: String,
@@ -145,16 +149,30 @@ pub struct ConnectionConfig {
     pub kind: String,
     /// Where it is; for kinds that have one.
     pub url: Option<String>,
-    /// A CSV file with the columns `name` and `url`: the connection is then a set.
-    pub members: Option<PathBuf>,
+    /// The members: the connection is then a set.
+    pub members: Option<Members>,
     /// At most so many requests.
     pub rate: Option<Rate>,
     /// Reads that are neither GET, HEAD nor LIST.
     pub reads: Vec<String>,
+    /// Places of responses that are no secrets.
+    pub public: Vec<Pointer>,
+    /// Longest wait for one response, if not the usual one.
+    pub timeout: Option<Span>,
     /// The kind's own settings; it refuses unknown ones.
     pub settings: Map<String, Value>,
     /// The folder that relative paths start from: the workflow's.
     pub folder: PathBuf,
+}
+
+/// The members of a set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Members {
+    /// A CSV file with the columns `name` and `url`.
+    File(PathBuf),
+    /// Name → URL.
+    Listed(BTreeMap<String, String>),
 }
 
 /// What opening needs from around it.
@@ -295,18 +313,22 @@ impl Kinds {
             let known = self.0.keys().map(|&kind| kind.to_owned()).collect();
             return Err(OpenError::UnknownKind { name: config.name.clone(), kind: config.kind.clone(), known });
         };
-        let Some(path) = &config.members else {
+        let Some(listed) = &config.members else {
             return Ok(Opened::One(pace::paced(kind.open(config, opening).await?, config.rate, &opening.clock)));
         };
         if config.url.is_some() {
             return Err(OpenError::declaration(config, "it has both `url` and `members`; the members file has the urls"));
         }
+        let listed: Vec<(String, String)> = match listed {
+            Members::Listed(listed) => listed.clone().into_iter().collect(),
+            Members::File(path) => members::read(&config.folder.join(path)).map_err(|problem| OpenError::Members {
+                name: config.name.clone(),
+                path: path.clone(),
+                problem,
+            })?,
+        };
         let mut members = Vec::new();
-        for (member, url) in members::read(&config.folder.join(path)).map_err(|problem| OpenError::Members {
-            name: config.name.clone(),
-            path: path.clone(),
-            problem,
-        })? {
+        for (member, url) in listed {
             let one = ConnectionConfig { url: Some(url), members: None, ..config.clone() };
             members.push((member, pace::paced(kind.open(&one, opening).await?, config.rate, &opening.clock)));
         }

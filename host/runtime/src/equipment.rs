@@ -57,9 +57,17 @@ impl Equipment {
 
     /// Opens the connections of a stored plan again. A set whose members moved since is refused by the caller, who
     /// compares what comes back with the plan.
-    pub async fn reconnect(&mut self, kinds: &Kinds, name: &str, planned: &PlannedConnection, opening: &Opening) -> Result<PlannedConnection, OpenError> {
-        let config: ConnectionConfig = serde_json::from_value(planned.declaration.clone())
-            .map_err(|error| OpenError::Declaration { name: name.to_owned(), problem: format!("the plan's declaration cannot be read: {error}") })?;
+    pub async fn reconnect(
+        &mut self,
+        kinds: &Kinds,
+        name: &str,
+        planned: &PlannedConnection,
+        opening: &Opening,
+    ) -> Result<PlannedConnection, OpenError> {
+        let config: ConnectionConfig = serde_json::from_value(planned.declaration.clone()).map_err(|error| OpenError::Declaration {
+            name: name.to_owned(),
+            problem: format!("the plan's declaration cannot be read: {error}"),
+        })?;
         self.connect(kinds, config, opening).await
     }
 
@@ -94,11 +102,14 @@ impl Equipment {
     }
 
     fn seat(&self, role: &cutover_engine::Role, name: Option<&String>, public: Vec<Pointer>) -> Result<Seat, Failure> {
-        let connected = name.and_then(|name| self.connections.get(name)).ok_or_else(|| missing(format!("connection of role `{}`", role.name)))?;
+        let connected =
+            name.and_then(|name| self.connections.get(name)).ok_or_else(|| missing(format!("connection of role `{}`", role.name)))?;
         let table = match &connected.opened {
             Opened::One(backend) => backend.table(),
             Opened::Set(members) => members.first().map(|(_, backend)| backend.table()).ok_or_else(|| missing("member".to_owned()))?,
         };
+        let mut public = public;
+        public.extend(connected.config.public.iter().cloned());
         let policy = Policy::new(&connected.config.name, role, table, &connected.config.reads)?;
         Ok(Seat { policy, connected: connected.clone(), public })
     }
@@ -136,5 +147,9 @@ impl Seat {
 }
 
 fn missing(what: String) -> Failure {
-    Failure { case: FailureCase::InvalidInput, code: Some("CUT3401".to_owned()), text: format!("the plan names a {what} that is not there") }
+    Failure {
+        case: FailureCase::InvalidInput,
+        code: Some("CUT3401".to_owned()),
+        text: format!("the plan names a {what} that is not there"),
+    }
 }

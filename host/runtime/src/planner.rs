@@ -7,9 +7,9 @@ use std::{
 };
 
 use cutover_engine::{
-    Catalog, ChangeBody, ChangeId, Diagnostic, Digest, Failure, Instance, Manifest, Plan, PlanBuilder, PlanError, PlanHeader, PlannedConnection,
-    PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, Probe, Scope, Step, StepNo, Task,
-    Wait, Work, Workflow,
+    Catalog, ChangeBody, ChangeId, Diagnostic, Digest, Failure, Instance, Manifest, Plan, PlanBuilder, PlanError, PlanHeader,
+    PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, Probe, Scope, Step,
+    StepNo, Task, Wait, Work, Workflow,
 };
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -93,11 +93,8 @@ impl Planner<'_> {
             for instance in instances {
                 let number = builder.add_step(self.planned_step(step, task, &instance, &needs, &numbers)?);
                 numbers[index].push(number);
-                let (changes, output) = if instance.skipped {
-                    (Vec::new(), Value::Null)
-                } else {
-                    self.ask(&mut builder, number, task, &bodies).await?
-                };
+                let (changes, output) =
+                    if instance.skipped { (Vec::new(), Value::Null) } else { self.ask(&mut builder, number, task, &bodies).await? };
                 builder.close_step(output.clone(), |total| u32::try_from(task.rollout.max_failed.of(total)).unwrap_or(u32::MAX));
                 bodies.insert(number, changes);
                 match &instance.key {
@@ -182,7 +179,8 @@ impl Planner<'_> {
         numbers: &[Vec<StepNo>],
     ) -> Result<PlannedStep, PlanningError> {
         let of = |id| self.workflow.position(id).map(|index| numbers[index].clone()).unwrap_or_default();
-        let reads = step.reads().iter().flat_map(of).collect();
+        let reads = step.reads();
+        let reads = reads.iter().flat_map(of).collect();
         let linked = task.changes.as_ref().map(|linked| of(&linked.value)).unwrap_or_default();
         let offer = &self.catalog.plugins[&task.uses.value.plugin];
         let manifest = &offer.manifest;
@@ -283,7 +281,8 @@ impl Planner<'_> {
                     let text = format!("its plan has more than {MAX_PAGES} pages");
                     return Err(fail(Failure { case: cutover_engine::FailureCase::Exhausted, code: Some("CUT3414".to_owned()), text }));
                 }
-                let call = Call::Plan { operation: planned.operation.clone(), input: planned.input.clone(), linked: linked.clone(), cursor };
+                let call =
+                    Call::Plan { operation: planned.operation.clone(), input: planned.input.clone(), linked: linked.clone(), cursor };
                 let rights = Rights {
                     operation: operation.clone(),
                     seats: seats.clone(),
@@ -362,8 +361,10 @@ fn residue(manifest: &Manifest) -> BTreeMap<String, Vec<cutover_engine::Pointer>
 #[must_use]
 pub fn drift(planned: &Plan, again: &Plan) -> Drift {
     let count = u32::try_from(planned.changes.len()).unwrap_or(u32::MAX);
-    let names: HashMap<String, cutover_engine::ChangeNo> =
-        (0..u32::try_from(again.changes.len()).unwrap_or(u32::MAX)).map(cutover_engine::ChangeNo).map(|change| (again.name_of(change), change)).collect();
+    let names: HashMap<String, cutover_engine::ChangeNo> = (0..u32::try_from(again.changes.len()).unwrap_or(u32::MAX))
+        .map(cutover_engine::ChangeNo)
+        .map(|change| (again.name_of(change), change))
+        .collect();
     let mut drift = Drift::default();
     let mut known = HashSet::new();
     for change in (0..count).map(cutover_engine::ChangeNo) {

@@ -234,7 +234,8 @@ impl Host {
         let key = Key::from_bytes(*prepared.key.expose());
         let wrapped = WrappedKey::wrap(&key, &self.state_key, SEALING_KEY, &*self.entropy);
         let wrapped = serde_json::to_value(&wrapped).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
-        Plan::attach_key(&prepared.text, &wrapped).map_err(|source| HostError::Plan { path: prepared.plan.header.file.clone().into(), source })
+        Plan::attach_key(&prepared.text, &wrapped)
+            .map_err(|source| HostError::Plan { path: prepared.plan.header.file.clone().into(), source })
     }
 
     fn sealing_key(&self, text: &str, path: &Path) -> Result<Arc<SealingKey>, HostError> {

@@ -107,7 +107,9 @@ impl Session {
         let seat = self.rights.seats.seat(&role).ok_or_else(|| refused("CUT3402", format!("the operation has no role `{role}`")))?;
         let backend = seat
             .backend(member.as_deref())
-            .ok_or_else(|| refused("CUT3403", format!("connection `{}` has no member `{}`", seat.connection(), member.clone().unwrap_or_default())))?
+            .ok_or_else(|| {
+                refused("CUT3403", format!("connection `{}` has no member `{}`", seat.connection(), member.clone().unwrap_or_default()))
+            })?
             .clone();
         self.no_tokens_outside_the_body(&request)?;
         let matched = seat.policy.judge(&request)?;
@@ -154,7 +156,11 @@ impl Session {
                 tokens = pairs.iter().flat_map(|(_, value)| Scope::tokens_of(&Value::from(value.as_str()))).collect();
                 let plain = self.scope.unseal_form(&pairs, role, &allowed, &matched.public_request)?;
                 bytes = plain.iter().map(|(name, value)| (name.len() + value.expose().len()) as u64).sum();
-                Some(WireBody::Form(plain))
+                let text = |(name, value): (String, crate::secret::Secret)| match value.expose_text() {
+                    Some(text) => Ok((name, text.to_owned())),
+                    None => Err(refused("CUT3407", format!("the form field `{name}` would hold bytes that are no text"))),
+                };
+                Some(WireBody::Form(plain.into_iter().map(text).collect::<Result<_, _>>()?))
             }
             Some(Body::Bytes(content)) => {
                 Scope::check_no_token(&String::from_utf8_lossy(&content), "a body of bytes")?;

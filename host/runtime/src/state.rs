@@ -249,6 +249,11 @@ impl RunFolder {
         Ok(Resumed { journal, sealed, reserve, opened })
     }
 
+    /// Opens the sealed log alone, to look into it. The caller must not write.
+    pub fn sealed_log(&self, data_key: Key, entropy: Arc<dyn Entropy>) -> Result<Arc<SealedLog>, StateError> {
+        Ok(self.sealed(data_key, entropy)?.0)
+    }
+
     /// Notes the end of the run: from now on `keep` counts.
     pub fn mark_ended(&self, ended: Ended) -> Result<(), DiskError> {
         let path = self.path.join("ended");

@@ -12,7 +12,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, header};
@@ -112,7 +112,12 @@ impl HttpKind {
             resolver: Arc::clone(&self.resolver),
             limit: opening.limits.connect,
         };
-        let client = Client::new(dialler, opening.limits);
+        let mut limits = opening.limits;
+        if let Some(timeout) = config.timeout {
+            let timeout = Duration::from_millis(timeout.0);
+            (limits.first_byte, limits.total) = (timeout, timeout);
+        }
+        let client = Client::new(dialler, limits);
         Ok(HttpBackend { authority, table: Arc::clone(&self.table), target, fixed, authorization, placement: self.placement, client })
     }
 
@@ -149,12 +154,16 @@ impl HttpKind {
             (Some(source), None, None) => {
                 Ok(Some(Authorization::Token(opening.credentials.read(&config.name, source, &config.folder).await?)))
             }
-            (None, Some(user), Some(source)) if !user.contains(':') => {
+            (None, Some(user), Some(source)) => {
+                let user = opening.credentials.read(&config.name, user, &config.folder).await?;
+                if user.expose().contains(&b':') {
+                    return Err(wrong("`username` must not have a colon (RFC 7617 section 2)"));
+                }
                 let password = opening.credentials.read(&config.name, source, &config.folder).await?;
-                let pair = Zeroizing::new([user.as_bytes(), b":", password.expose()].concat());
+                let pair = Zeroizing::new([user.expose(), b":", password.expose()].concat());
                 Ok(Some(Authorization::Basic(Secret::text(STANDARD.encode(&*pair)))))
             }
-            _ => Err(wrong("it needs either `token`, or `username` (without a colon) and `password`")),
+            _ => Err(wrong("it needs either `token`, or `username` and `password`")),
         }
     }
 }

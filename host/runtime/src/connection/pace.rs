@@ -19,7 +19,7 @@ const MAX_WAIT: u64 = 20_000;
 const MAX_PAUSE: u64 = 3_600_000;
 
 /// At most so many requests in so much time, such as `50/s` or `600/m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Rate {
     requests: u32,
     millis: u64,

@@ -106,7 +106,8 @@ impl Performer {
                 (Verdict::Pass, ..) => Recheck::Same,
                 (verdict, checks, _) => {
                     let detail = checks.iter().find(|check| check.verdict != Verdict::Pass);
-                    let detail = detail.map_or_else(|| "no check gave a result".to_owned(), |check| format!("`{}`: {}", check.name, check.detail));
+                    let detail =
+                        detail.map_or_else(|| "no check gave a result".to_owned(), |check| format!("`{}`: {}", check.name, check.detail));
                     if verdict == Verdict::Inconclusive {
                         return Err(Failure { case: FailureCase::Unavailable, code: Some("CUT3413".to_owned()), text: detail });
                     }

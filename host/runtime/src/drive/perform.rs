@@ -71,7 +71,8 @@ impl Performer {
             };
             let operation = outfit.equipment.operation(&planned.plugin, &planned.operation)?.clone();
             let seats = Arc::new(outfit.equipment.seats(planned, false)?);
-            let verify_seats = if planned.verify_with.is_empty() { seats.clone() } else { Arc::new(outfit.equipment.seats(planned, true)?) };
+            let verify_seats =
+                if planned.verify_with.is_empty() { seats.clone() } else { Arc::new(outfit.equipment.seats(planned, true)?) };
             let plugin = outfit.equipment.plugins[&planned.plugin].clone();
             steps.push(Some(StepTools { plugin, operation: Arc::new(operation), seats, verify_seats }));
             probers.push(planned.probes.iter().map(|probe| Prober::new(&outfit, probe, &plan)).collect::<Result<_, _>>()?);
@@ -90,10 +91,8 @@ impl Performer {
 
     /// Memory of a change at rest is in the sealed log; it need not be here too.
     pub(super) fn forget_if_at_rest(&self, run: &Run, change: ChangeNo) {
-        if matches!(
-            run.phase(change),
-            Phase::Verified | Phase::Proven | Phase::RolledBack | Phase::Stuck | Phase::Failed | Phase::Deferred
-        ) {
+        if matches!(run.phase(change), Phase::Verified | Phase::Proven | Phase::RolledBack | Phase::Stuck | Phase::Failed | Phase::Deferred)
+        {
             self.memories.forget(change);
         }
     }

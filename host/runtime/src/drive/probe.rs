@@ -32,7 +32,7 @@ pub(super) struct Prober {
 impl Prober {
     pub(super) fn new(outfit: &Outfit, planned: &PlannedProbe, plan: &Plan) -> Result<Self, Failure> {
         let expect = Expression::parse(&planned.expect, cutover_engine::Anchor::default())
-            .map_err(|error| defect(format!("the plan's predicate `{}` cannot be read: {error}", planned.expect)))?;
+            .map_err(|error| defect(format!("the plan's predicate `{}` cannot be read: {}", planned.expect, error.message)))?;
         Ok(Self {
             plugin: outfit.equipment.plugins[&planned.plugin].clone(),
             operation: Arc::new(outfit.equipment.operation(&planned.plugin, &planned.operation)?.clone()),
@@ -85,8 +85,7 @@ impl Performer {
             deadline: now.after(prober.planned.timeout),
             idempotency_key: String::new(),
         };
-        let call =
-            Call::Observe { context, operation: prober.planned.operation.clone(), input: prober.planned.input.clone(), change };
+        let call = Call::Observe { context, operation: prober.planned.operation.clone(), input: prober.planned.input.clone(), change };
         let answer = prober.plugin.call(session.clone(), call, Duration::from_millis(prober.planned.timeout.0)).await;
         if let Some(violation) = session.report().violation {
             return Err(violation);

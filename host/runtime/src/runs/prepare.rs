@@ -93,9 +93,12 @@ impl Host {
     pub(super) async fn plan_again(&self, prepared: &Prepared) -> Result<Plan, HostError> {
         let header = &prepared.plan.header;
         let (workflow, _) = Workflow::parse(&header.source);
-        let workflow = workflow.ok_or_else(|| HostError::Plan { path: PathBuf::from(&header.file), source: cutover_engine::PlanTextError::Cut })?;
-        let plugins =
-            header.plugins.iter().map(|(alias, plugin)| (alias.clone(), prepared.components.get(&plugin.digest).cloned().unwrap_or_default()));
+        let workflow =
+            workflow.ok_or_else(|| HostError::Plan { path: PathBuf::from(&header.file), source: cutover_engine::PlanTextError::Cut })?;
+        let plugins = header
+            .plugins
+            .iter()
+            .map(|(alias, plugin)| (alias.clone(), prepared.components.get(&plugin.digest).cloned().unwrap_or_default()));
         let catalog = catalog(&plugins.collect())?;
         let planner = Planner {
             workflow: &workflow,

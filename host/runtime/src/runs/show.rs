@@ -58,7 +58,8 @@ impl Host {
         let data_key = folder.data_key(&self.state_key)?;
         let sealed = folder.sealed_log(data_key, self.entropy.clone())?;
         let key = self.sealing_key(&text, &folder.plan())?;
-        let memory = ChangeMemory::load(sealed, key, change, plan.name_of(change)).map_err(|failure| HostError::Damaged { text: failure.to_string() })?;
+        let memory = ChangeMemory::load(sealed, key, change, plan.name_of(change))
+            .map_err(|failure| HostError::Damaged { text: failure.to_string() })?;
         memory.raw().map_err(|failure| HostError::Damaged { text: failure.to_string() })
     }
 }
