@@ -192,7 +192,7 @@ mod tests {
     /// Any document of numbers with long texts, odd strings and odd keys.
     pub(super) fn documents() -> impl Strategy<Value = Value> {
         let number = prop_oneof!["-?[1-9][0-9]{0,30}", "-?0\\.[0-9]{1,20}", "[1-9]\\.[0-9]{1,4}e-[1-9]"]
-            .prop_map(|text| super::number(&text).expect("a number"));
+            .prop_map(|text| number(&text).expect("a number"));
         let text =
             prop_oneof![any::<String>(), "[ -~\\n\\r\\t]{0,12}", Just("true".to_owned()), Just("~".to_owned()), Just("1.0".to_owned())];
         let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), number, text.clone().prop_map(Value::from)];

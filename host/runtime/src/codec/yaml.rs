@@ -214,8 +214,8 @@ fn scalar_text(text: &str, out: &mut String) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             ' '..='~' | '\u{a1}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' | '\u{e000}'..='\u{fdcf}' => out.push(c),
-            c if u32::from(c) <= 0xffff => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c if u32::from(c) <= 0xffff => out.extend(["\\u", &format!("{:04x}", u32::from(c))]),
+            c => out.extend(["\\U", &format!("{:08x}", u32::from(c))]),
         }
     }
     out.push('"');

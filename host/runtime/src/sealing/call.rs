@@ -87,9 +87,10 @@ impl Call {
     pub fn generate(&self, label: &str, kind: &GenerateKind, entropy: &dyn Entropy) -> Result<Generated, Failure> {
         let request = format!("{kind:?}");
         if let Some((known, token, public)) = self.scope.state().generated.get(label) {
-            return match *known == request {
-                true => Ok(Generated { secret: token.clone(), public: public.clone() }),
-                false => Err(unusable(code::GENERATE, "the label already stands for something else")),
+            return if *known == request {
+                Ok(Generated { secret: token.clone(), public: public.clone() })
+            } else {
+                Err(unusable(code::GENERATE, "the label already stands for something else"))
             };
         }
         let (secret, public) = match kind {
@@ -146,19 +147,17 @@ impl Call {
     /// [`code::UNKNOWN`], [`code::MISPLACED`], [`code::WRONG_KIND`], [`code::FORM`].
     pub fn render(&self, document: &Value, form: Form) -> Result<String, Failure> {
         let mut parts = Parts::default();
-        let text = match (form, document.as_str().filter(|text| text.contains(PREFIX))) {
-            (Form::Base64 | Form::Hex, Some(token)) => {
-                let entry = self.scope.known(token)?;
-                let text = codec::encode(form, entry.value.to_secret().expose());
-                parts.entries.push(entry);
-                parts.is_own = self.is_own(token);
-                text
-            }
-            _ => {
-                parts.is_own = true;
-                let plain = self.put_in(document, &mut parts)?;
-                codec::render(form, &plain).map_err(|error| unusable(code::FORM, format!("the document cannot be written as {error}")))?
-            }
+        let alone = document.as_str().filter(|text| text.contains(PREFIX) && matches!(form, Form::Base64 | Form::Hex));
+        let text = if let Some(token) = alone {
+            let entry = self.scope.known(token)?;
+            let text = codec::encode(form, entry.value.to_secret().expose());
+            parts.entries.push(entry);
+            parts.is_own = self.is_own(token);
+            text
+        } else {
+            parts.is_own = true;
+            let plain = self.put_in(document, &mut parts)?;
+            codec::render(form, &plain).map_err(|error| unusable(code::FORM, format!("the document cannot be written as {error}")))?
         };
         let is_single = form == Form::Concat && document.as_array().is_some_and(|items| items.len() == 1);
         if let ([entry], true) = (parts.entries.as_slice(), is_single)

@@ -5,7 +5,7 @@ use cutover_engine::{Digest, Failure, Timestamp};
 use serde_json::Value;
 use x509_cert::{
     Certificate,
-    der::{Decode as _, Encode as _},
+    der::Decode as _,
     ext::pkix::{SubjectAltName, name::GeneralName},
     time::Time,
 };

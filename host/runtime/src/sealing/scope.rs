@@ -33,7 +33,7 @@ pub(super) struct State {
 }
 
 /// Decides whether values read from one role may be written to another: `Operation::allows_flow`.
-pub type Flows<'a> = &'a dyn Fn(&str, &str) -> bool;
+pub(super) type Flows<'a> = &'a dyn Fn(&str, &str) -> bool;
 
 impl Scope {
     /// An empty scope. The label (step and change) must be the same in every process that works on the change.
@@ -54,7 +54,7 @@ impl Scope {
     /// [`code::UNKNOWN`], [`code::NO_FLOW`], [`code::LITERAL`], [`code::MISPLACED`], [`code::WRONG_KIND`].
     pub fn unseal(&self, document: &Value, to_role: &str, allowed: Flows<'_>, public: &[Pointer]) -> Result<Value, Failure> {
         let mut path = Vec::new();
-        self.unseal_at(document, &mut path, &|token| self.resolve(token, to_role, allowed), public)
+        Self::unseal_at(document, &mut path, &|token| self.resolve(token, to_role, allowed), public)
     }
 
     /// The same for the pairs of a form. The place of a pair is its name.
@@ -71,7 +71,7 @@ impl Scope {
             let secret = if value.starts_with(PREFIX) {
                 resolve(value)?.value.to_secret()
             } else {
-                let plain = self.unseal_at(&Value::from(value.as_str()), &mut vec![name.clone()], &resolve, public)?;
+                let plain = Self::unseal_at(&Value::from(value.as_str()), &mut vec![name.clone()], &resolve, public)?;
                 Secret::text(plain.as_str().unwrap_or_default().to_owned())
             };
             Ok((name.clone(), secret))
@@ -205,7 +205,6 @@ impl Scope {
     }
 
     fn unseal_at(
-        &self,
         value: &Value,
         path: &mut Vec<String>,
         resolve: &dyn Fn(&str) -> Result<Entry, Failure>,
@@ -217,7 +216,7 @@ impl Scope {
                 let turn_back = |(key, value): (&String, &Value)| {
                     Self::check_no_token(key, "an object's key")?;
                     path.push(key.clone());
-                    let value = self.unseal_at(value, path, resolve, public);
+                    let value = Self::unseal_at(value, path, resolve, public);
                     path.pop();
                     value.map(|value| (key.clone(), value))
                 };
@@ -226,7 +225,7 @@ impl Scope {
             Value::Array(items) => {
                 let turn_back = |(index, value): (usize, &Value)| {
                     path.push(index.to_string());
-                    let value = self.unseal_at(value, path, resolve, public);
+                    let value = Self::unseal_at(value, path, resolve, public);
                     path.pop();
                     value
                 };
