@@ -36,7 +36,9 @@ impl Target {
         // The parser's own `port()` passes over what is no number.
         let port = match authority.as_str().strip_prefix(authority.host()) {
             Some("") => [80, 443][usize::from(tls)],
-            Some(rest) => rest.strip_prefix(':').and_then(|text| text.parse().ok()).filter(|&port| port != 0).ok_or("the url's port is no port")?,
+            Some(rest) => {
+                rest.strip_prefix(':').and_then(|text| text.parse().ok()).filter(|&port| port != 0).ok_or("the url's port is no port")?
+            }
             None => return Err("the url's host is malformed".to_owned()),
         };
         let path = crate::policy::RequestPath::parse(uri.path()).map_err(|failure| failure.text)?;
@@ -93,7 +95,8 @@ mod tests {
             "https://a?x",
             "https://a/#f",
             "https://a:0x50",
-            "https://a:99999", "https://a:0",
+            "https://a:99999",
+            "https://a:0",
             "https://a:",
             "https://a./",
             "https://a/../b",

@@ -9,7 +9,7 @@ use std::{
 };
 
 use cutover_engine::FailureCase;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, DnType};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{
     RootCertStore, ServerConfig,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
