@@ -202,7 +202,7 @@ pub struct WireLimits {
 
 impl Default for WireLimits {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(5), first_byte: Duration::from_secs(15), total: Duration::from_secs(60), body: 8 << 20 }
+        Self { connect: Duration::from_secs(5), first_byte: Duration::from_secs(15), total: Duration::from_mins(1), body: 8 << 20 }
     }
 }
 

@@ -170,7 +170,7 @@ impl Files {
         }
         let condition = Condition::of(&request.headers)?;
         if request.method == "LIST" {
-            return self.list(path).or_else(|error| problem(&request.path, error));
+            return self.list(path).or_else(|error| problem(&request.path, &error));
         }
         if request.path.is_folder() || path.is_empty() {
             return Err(Code::NOT_A_FILE.refused(format!("`{}` is a folder", request.path)).into());
@@ -178,7 +178,7 @@ impl Files {
         let _turn = (request.method != "GET").then(|| self.writing.lock().unwrap_or_else(PoisonError::into_inner));
         let present = match self.content(path) {
             Ok(present) => present,
-            Err(Unreadable::Folder(error)) => return problem(&request.path, error),
+            Err(Unreadable::Folder(error)) => return problem(&request.path, &error),
             Err(Unreadable::Key(rule)) => return Err(key_failure(&request.path, rule)),
         };
         let done = match (request.method.as_str(), present) {
@@ -194,7 +194,7 @@ impl Files {
             },
             _ => return Err(unusable("a method that a folder does not know")),
         };
-        done.map(|()| status(204)).or_else(|error| problem(&request.path, error))
+        done.map(|()| status(204)).or_else(|error| problem(&request.path, &error))
     }
 
     fn put(&self, path: &RequestPath, present: Option<&Content>, body: Option<WireBody>, raw: bool) -> Result<WireResponse, SendError> {
@@ -220,7 +220,7 @@ impl Files {
         };
         let mut response = status(if present.is_some() { 200 } else { 201 });
         response.headers.push(("etag".to_owned(), etag));
-        written.map(|()| response).or_else(|error| problem(path, error))
+        written.map(|()| response).or_else(|error| problem(path, &error))
     }
 
     fn list(&self, path: &[String]) -> Result<WireResponse, FolderError> {
@@ -249,16 +249,13 @@ impl Files {
         let mut mac = Hmac::<Sha256>::new_from_slice(&*self.digest_key).expect("HMAC takes keys of any length (RFC 2104)");
         mac.update(&(name.len() as u64).to_be_bytes());
         mac.update(name.as_bytes());
-        match document {
-            Some(document) => {
-                mac.update(format.form.map_or("", Form::name).as_bytes());
-                mac.update(b"\0");
-                mac.update(Zeroizing::new(canonical(document)).as_bytes());
-            }
-            None => {
-                mac.update(b"\0");
-                mac.update(plain);
-            }
+        if let Some(document) = document {
+            mac.update(format.form.map_or("", Form::name).as_bytes());
+            mac.update(b"\0");
+            mac.update(Zeroizing::new(canonical(document)).as_bytes());
+        } else {
+            mac.update(b"\0");
+            mac.update(plain);
         }
         format!("\"{}\"", hex::encode(mac.finalize().into_bytes()))
     }
@@ -315,7 +312,7 @@ fn status(status: u16) -> WireResponse {
     WireResponse { status, headers: Vec::new(), body: WireResponseBody::None, bytes: 0 }
 }
 
-fn problem(path: &RequestPath, error: FolderError) -> Result<WireResponse, SendError> {
+fn problem(path: &RequestPath, error: &FolderError) -> Result<WireResponse, SendError> {
     let text = format!("`{path}`: {error}");
     Err(match error {
         FolderError::Denied => return Ok(status(403)),

@@ -55,13 +55,13 @@ impl Budget {
         let running = self.in_flight.fetch_add(1, Ordering::Relaxed);
         let permit = Permit(self);
         if running >= self.limits.in_flight {
-            return Err(exhausted(format!("{} requests at the same time", self.limits.in_flight)));
+            return Err(exhausted(&format!("{} requests at the same time", self.limits.in_flight)));
         }
         if self.requests.fetch_add(1, Ordering::Relaxed) >= self.limits.requests {
-            return Err(exhausted(format!("{} requests", self.limits.requests)));
+            return Err(exhausted(&format!("{} requests", self.limits.requests)));
         }
         if self.bytes_out.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > self.limits.bytes_out {
-            return Err(exhausted(format!("{} bytes sent", self.limits.bytes_out)));
+            return Err(exhausted(&format!("{} bytes sent", self.limits.bytes_out)));
         }
         Ok(permit)
     }
@@ -75,7 +75,7 @@ impl Permit<'_> {
     pub fn received(&self, bytes: u64) -> Result<(), Failure> {
         let before = self.0.bytes_in.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > self.0.limits.bytes_in {
-            return Err(exhausted(format!("{} bytes received", self.0.limits.bytes_in)));
+            return Err(exhausted(&format!("{} bytes received", self.0.limits.bytes_in)));
         }
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Drop for Permit<'_> {
     }
 }
 
-fn exhausted(what: String) -> Failure {
+fn exhausted(what: &str) -> Failure {
     Code::BUDGET.failure(FailureCase::Exhausted, format!("a hook call is limited to {what}"))
 }
 

@@ -281,5 +281,5 @@ fn regular(parent: &OwnedFd, name: &str) -> Result<Option<Stat>, FolderError> {
 }
 
 fn stamp(stat: &Stat) -> Stamp {
-    Stamp { inode: stat.st_ino, size: stat.st_size, modified: (i64::from(stat.st_mtime), i64::try_from(stat.st_mtime_nsec).unwrap_or(0)) }
+    Stamp { inode: stat.st_ino, size: stat.st_size, modified: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)) }
 }

@@ -252,11 +252,11 @@ async fn files_over_the_limit_are_refused() {
 fn missing_rights_are_no_absence() {
     for errno in [rustix::io::Errno::ACCESS, rustix::io::Errno::PERM, rustix::io::Errno::ROFS] {
         let path = RequestPath::parse("/a").expect("a path");
-        assert_eq!(problem(&path, errno.into()).expect("a response").status, 403);
+        assert_eq!(problem(&path, &errno.into()).expect("a response").status, 403);
     }
     let path = RequestPath::parse("/a").expect("a path");
-    assert!(matches!(problem(&path, FolderError::NotDurable(rustix::io::Errno::IO)), Err(SendError::Lost { .. })));
-    assert!(matches!(problem(&path, rustix::io::Errno::IO.into()), Err(SendError::NotSent { .. })));
+    assert!(matches!(problem(&path, &FolderError::NotDurable(rustix::io::Errno::IO)), Err(SendError::Lost { .. })));
+    assert!(matches!(problem(&path, &rustix::io::Errno::IO.into()), Err(SendError::NotSent { .. })));
 }
 
 #[tokio::test]
