@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 pub use self::{
     error::{DriftError, HostError},
-    prepare::{Components, Prepared},
+    prepare::{Components, Prepared, catalog},
     show::Shown,
 };
 use crate::{

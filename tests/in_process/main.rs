@@ -1,0 +1,3 @@
+//! Whole runs inside the test's process, with real plugins.
+
+mod files;
