@@ -376,12 +376,9 @@ mod tests {
         every_command(&Cli::command(), &mut |command| {
             let examples = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
             for line in examples.lines().filter_map(|line| line.strip_prefix("  cutover")) {
-                let words = line
-                    .split_once("  #")
-                    .map_or(line, |(words, _)| words)
-                    .split_whitespace()
-                    .filter(|word| *word != ">")
-                    .map(|word| word.trim_matches('\''));
+                // Comments and redirections are the shell's.
+                let words = line.split("  #").next().and_then(|line| line.split(" > ").next()).unwrap_or(line);
+                let words = words.split_whitespace().map(|word| word.trim_matches('\''));
                 Cli::try_parse_from(std::iter::once("cutover").chain(words)).unwrap_or_else(|error| panic!("{line}: {error}"));
                 parsed += 1;
             }

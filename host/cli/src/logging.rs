@@ -19,8 +19,8 @@ pub fn install(settings: &Settings, environment: &Environment) {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter(settings, environment))
         .with_writer(io::stderr)
-        .with_ansi(settings.styles_error)
-        .event_format(OneSafeLine(Format::default().with_ansi(false).with_target(settings.verbosity > 1)))
+        .with_ansi(false)
+        .event_format(OneSafeLine(Format::default().with_target(settings.verbosity > 1)))
         .finish();
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

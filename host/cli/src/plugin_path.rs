@@ -133,7 +133,13 @@ mod tests {
         let folder = folder_with(&[("a.wasm", "cutover:vault-migrator 0.2.0"), ("b.wasm", "broken")]);
         let error = PluginPath(vec![folder.path().into()]).find(&WANTED, read).expect_err("missing");
         let text = anstream::adapter::strip_str(&error.text()).to_string().replace(&folder.path().display().to_string(), "DIR");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+        error[CUT6021]: no plugin `cutover:vault-migrator` 0.1 was found
+          caused by: `DIR/a.wasm` is version 0.2.0
+          caused by: `DIR/b.wasm`: it has no manifest
+        help: looked in `DIR`
+        help: name its folder with `--plugin-path DIR`, or its file in the workflow: `{ path = "plugins/NAME.wasm" }`
+        "#);
     }
 
     #[test]

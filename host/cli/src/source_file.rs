@@ -90,14 +90,30 @@ mod tests {
     fn each_way_to_be_wrong_has_its_words() {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("written");
+        std::fs::create_dir(folder.path().join("sub")).expect("a folder");
         write("payments.toml", b"cutover = 1\n");
         write("latin.toml", b"a = 1\nname = \"gr\xf6\xdfe\"\n");
         write("huge.bin", &vec![b'a'; usize::try_from(BYTES_MAX).expect("small") + 1]);
-        insta::assert_snapshot!(refused(&folder.path().join("payment.toml")), @"");
-        insta::assert_snapshot!(refused(&folder.path().join("nothing-near")), @"");
-        insta::assert_snapshot!(refused(&folder.path().join("latin.toml")), @"");
-        insta::assert_snapshot!(refused(&folder.path().join("huge.bin")), @"");
-        insta::assert_snapshot!(refused(&folder.path().join(".")), @"");
+        insta::assert_snapshot!(refused(&folder.path().join("payment.toml")), @r"
+        error[CUT6011]: there is no file `DIR/payment.toml`
+        help: there is `DIR/payments.toml`
+        ");
+        insta::assert_snapshot!(refused(&folder.path().join("nothing-near")), @r"
+        error[CUT6011]: there is no file `DIR/nothing-near`
+        help: run `cutover` to see the workflows of this folder, or `cutover init` to write one
+        ");
+        insta::assert_snapshot!(refused(&folder.path().join("latin.toml")), @r"
+        error[CUT6012]: `DIR/latin.toml` is not UTF-8: line 2, byte 16 of the file
+        help: save it as UTF-8 without other encodings
+        ");
+        insta::assert_snapshot!(refused(&folder.path().join("huge.bin")), @r"
+        error[CUT6012]: `DIR/huge.bin` is larger than 4 MiB
+        help: is it really a text file? Long lists belong into a file that the workflow names
+        ");
+        insta::assert_snapshot!(refused(&folder.path().join("sub")), @r"
+        error[CUT6012]: `DIR/sub` is a folder, not a file
+        help: name the workflow file in it
+        ");
         assert_eq!(SourceFile::read(&folder.path().join("payments.toml")).expect("read").text, "cutover = 1\n");
     }
 

@@ -40,28 +40,204 @@ fn folder() -> tempfile::TempDir {
 
 #[test]
 fn short_help_of_the_program() {
-    assert_snapshot!(seen(&cutover(folder().path(), "-h")), @"");
+    assert_snapshot!(seen(&cutover(folder().path(), "-h")), @r"
+    exit 0
+    --- stdout
+    Move secrets, certificates and trust from one system to another, one verified and reversible change
+    at a time
+
+    Usage: cutover [OPTIONS] [COMMAND]
+
+    Commands:
+      init         Write a first workflow into a folder
+      validate     Check workflow files without network, credentials or running a plugin
+      schema       Print or write the JSON Schema of workflow files
+      plan         Show what a workflow would do; writes nothing anywhere
+      run          Plan, ask and perform a workflow, or perform a saved plan
+      resume       Go on with a run that was stopped, paused, killed or left waiting
+      rollback     Take back what a run has done, newest first, each change checked
+      runs         List runs and look into them
+      plugin       Make plugin components and look into them
+      completions  Print a completion script for a shell
+
+    Options:
+      -h, --help     Print help (see more with '--help')
+      -V, --version  Print version
+
+    Global options:
+          --state <DIR>        Folder in which runs are kept [env: CUTOVER_STATE] [default: .cutover]
+          --plugin-path <DIR>  Folder with plugins; can be repeated [env: CUTOVER_PLUGIN_PATH]
+      -o, --output <OUTPUT>    Form of the answer on stdout. json and jsonl are valid on every way out,
+                               failures included [default: text] [possible values: text, json, jsonl]
+          --events <FILE>      Also write every event of the run to this file as JSON Lines, the version
+                               of the format first
+          --color <WHEN>       When to use colour [env: NO_COLOR, CLICOLOR_FORCE] [default: auto]
+                               [possible values: auto, always, never]
+          --progress <STYLE>   How to show a run under way [default: auto] [possible values: auto, live,
+                               plain, none]
+      -q, --quiet              Only the answer and errors
+      -v, --verbose...         More about what happens inside; twice for all of it [env: RUST_LOG]
+          --key <SOURCE>       Where the key of the state folder comes from: env:NAME, file:PATH or
+                               exec:COMMAND [env: CUTOVER_KEY]
+          --no-input           Never ask; what would have been asked fails
+    --- stderr
+    ");
 }
 
 #[test]
 fn long_help_of_run() {
-    assert_snapshot!(seen(&cutover(folder().path(), "run --help")), @"");
+    assert_snapshot!(seen(&cutover(folder().path(), "run --help")), @r"
+    exit 0
+    --- stdout
+    Plan, ask and perform a workflow, or perform a saved plan
+
+    A saved plan is planned again first; if the world moved since, nothing is written (exit code 15).
+    Ctrl-C once stops at the next safe point, twice at once. Both can be resumed.
+
+    Usage: cutover run [OPTIONS] <FILE|PLAN>
+
+    Arguments:
+      <FILE|PLAN>
+              A workflow file, or a plan saved by `cutover plan --out`
+
+    Options:
+          --yes
+              Do not ask. Without a terminal a workflow file needs this; a saved plan does not
+
+          --var <NAME=VALUE>
+              Value for an input of the workflow; can be repeated. Never a secret: other users of the
+              machine can read it
+
+          --var-file <FILE>
+              TOML file with values for inputs, one `name = value` a line; `--var` beats it
+
+          --max-wait <DURATION>
+              Stay at most this long when the run waits for a gate or a slow system; then leave with 13
+              and let `resume` go on
+              
+              [default: 2m]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Global options:
+          --state <DIR>
+              Folder in which runs are kept [env: CUTOVER_STATE] [default: .cutover]
+
+          --plugin-path <DIR>
+              Folder with plugins; can be repeated [env: CUTOVER_PLUGIN_PATH]
+              
+              Searched in this order: these folders, those of the variable, the folder of the program,
+              and target/plugins of the checkout that the program was built in.
+
+      -o, --output <OUTPUT>
+              Form of the answer on stdout. json and jsonl are valid on every way out, failures included
+
+              Possible values:
+              - text:  For people; changes from version to version
+              - json:  One JSON object
+              - jsonl: One JSON object a line, as it happens
+              
+              [default: text]
+
+          --events <FILE>
+              Also write every event of the run to this file as JSON Lines, the version of the format
+              first
+
+          --color <WHEN>
+              When to use colour [env: NO_COLOR, CLICOLOR_FORCE]
+
+              Possible values:
+              - auto:   On a terminal, unless a variable says otherwise
+              - always: Also in files and pipes
+              - never:  Not at all
+              
+              [default: auto]
+
+          --progress <STYLE>
+              How to show a run under way
+
+              Possible values:
+              - auto:  live on a terminal, plain elsewhere
+              - live:  Bars that move; plain where there is no terminal
+              - plain: One line whenever a step moves on
+              - none:  Nothing
+              
+              [default: auto]
+
+      -q, --quiet
+              Only the answer and errors
+
+      -v, --verbose...
+              More about what happens inside; twice for all of it [env: RUST_LOG]
+
+          --key <SOURCE>
+              Where the key of the state folder comes from: env:NAME, file:PATH or exec:COMMAND [env:
+              CUTOVER_KEY]
+              
+              Without it a key file is made in the state folder, readable by you alone.
+
+          --no-input
+              Never ask; what would have been asked fails
+
+    Examples:
+      cutover run payments.cutplan
+      cutover run workflow.toml --var prefix=payments/ --yes -o json
+    --- stderr
+    ");
 }
 
 #[test]
 fn version_is_an_answer() {
-    assert_snapshot!(seen(&cutover(folder().path(), "--version")), @"");
+    assert_snapshot!(seen(&cutover(folder().path(), "--version")), @r"
+    exit 0
+    --- stdout
+    cutover 0.1.0
+    --- stderr
+    ");
 }
 
 #[test]
 fn usage_errors_exit_with_64() {
-    assert_snapshot!(seen(&cutover(folder().path(), "plan --outt x a.toml")), @"");
-    assert_snapshot!(seen(&cutover(folder().path(), "doctor --fix")), @"");
+    assert_snapshot!(seen(&cutover(folder().path(), "plan --outt x a.toml")), @r"
+    exit 64
+    --- stdout
+    --- stderr
+    error[CUT6001]: unexpected argument '--outt' found
+    help: a similar argument exists: '--out'
+    help: usage: cutover plan --out <PLAN> <FILE>
+    ");
+    assert_snapshot!(seen(&cutover(folder().path(), "doctor --fix")), @r"
+    exit 64
+    --- stdout
+    --- stderr
+    error[CUT6002]: `cutover doctor` is not yet supported
+    help: run `cutover --help` for what this version can do
+    ");
 }
 
 #[test]
 fn usage_errors_are_json_where_json_was_asked_for() {
-    assert_snapshot!(seen(&cutover(folder().path(), "plna -o json")), @"");
+    assert_snapshot!(seen(&cutover(folder().path(), "plna -o json")), @r#"
+    exit 64
+    --- stdout
+    {
+      "error": {
+        "code": "CUT6001",
+        "message": "unrecognized subcommand 'plna'",
+        "causes": [],
+        "help": [
+          "a similar subcommand exists: 'plan'",
+          "usage: cutover [OPTIONS] [COMMAND]"
+        ]
+      },
+      "exit": 64
+    }
+    --- stderr
+    error[CUT6001]: unrecognized subcommand 'plna'
+    help: a similar subcommand exists: 'plan'
+    help: usage: cutover [OPTIONS] [COMMAND]
+    "#);
     let line = cutover(folder().path(), "runs watch 7f3a --output=jsonl");
     assert_eq!(String::from_utf8_lossy(&line.stdout).lines().count(), 1);
     assert_eq!((document(&line)["error"]["code"].as_str(), line.status.code()), (Some("CUT6002"), Some(64)));
@@ -112,10 +288,23 @@ fn colour_is_there_only_where_it_is_wanted() {
 #[test]
 fn init_writes_a_workflow_once_and_says_the_next_command() {
     let folder = folder();
-    assert_snapshot!(seen(&cutover(folder.path(), "init payments")), @"");
+    assert_snapshot!(seen(&cutover(folder.path(), "init payments")), @r"
+    exit 0
+    --- stdout
+    wrote payments/workflow.toml
+    wrote payments/.gitignore
+    Next  edit payments/workflow.toml, then: cutover validate payments/workflow.toml
+    --- stderr
+    ");
     let written = std::fs::read_to_string(folder.path().join("payments/workflow.toml")).expect("written");
     std::fs::write(folder.path().join("payments/workflow.toml"), "mine").expect("written");
-    assert_snapshot!(seen(&cutover(folder.path(), "init payments")), @"");
+    assert_snapshot!(seen(&cutover(folder.path(), "init payments")), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error[CUT6014]: `payments/workflow.toml` is there already; nothing was written
+    help: choose another folder: `cutover init DIR`
+    ");
     assert_eq!(std::fs::read_to_string(folder.path().join("payments/workflow.toml")).expect("kept"), "mine");
     assert!(written.contains("copy-files"));
     assert_eq!(std::fs::read_to_string(folder.path().join("payments/.gitignore")).expect("written"), ".cutover/\n*.cutplan\n");
@@ -134,10 +323,23 @@ fn init_tells_programs_what_it_wrote() {
 #[test]
 fn without_a_command_it_lists_workflows() {
     let folder = folder();
-    assert_snapshot!(seen(&cutover(folder.path(), "")), @"");
+    assert_snapshot!(seen(&cutover(folder.path(), "")), @r"
+    exit 0
+    --- stdout
+    No workflow in this folder.
+    Next  cutover init
+    --- stderr
+    ");
     assert_eq!(document(&cutover(folder.path(), "-o json"))["workflows"], serde_json::json!([]));
     cutover(folder.path(), "init");
-    assert_snapshot!(seen(&cutover(folder.path(), "")), @"");
+    assert_snapshot!(seen(&cutover(folder.path(), "")), @r"
+    exit 0
+    --- stdout
+    Workflows
+      workflow.toml  files-to-store
+    Next  cutover plan workflow.toml
+    --- stderr
+    ");
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub fn refusal(error: &clap::Error, words: &[String]) -> CommandError {
 }
 
 fn later(error: &clap::Error, words: &[String]) -> Option<&'static str> {
-    if !matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument) {
+    if !matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument | ErrorKind::ArgumentConflict) {
         return None;
     }
     let wrong = match error.get(ContextKind::InvalidSubcommand) {
@@ -104,9 +104,25 @@ mod tests {
 
     #[test]
     fn typing_errors_get_the_nearest_name() {
-        insta::assert_snapshot!(refused("plna x.toml"), @"");
-        insta::assert_snapshot!(refused("run x.toml --yess"), @"");
-        insta::assert_snapshot!(refused("run"), @"");
-        insta::assert_snapshot!(refused("init --template vaults"), @"");
+        insta::assert_snapshot!(refused("plna x.toml"), @r"
+        error[CUT6001]: unrecognized subcommand 'plna'
+        help: a similar subcommand exists: 'plan'
+        help: usage: cutover [OPTIONS] [COMMAND]
+        ");
+        insta::assert_snapshot!(refused("run x.toml --yess"), @r"
+        error[CUT6001]: unexpected argument '--yess' found
+        help: a similar argument exists: '--yes'
+        help: usage: cutover run --yes <FILE|PLAN>
+        ");
+        insta::assert_snapshot!(refused("run"), @r"
+        error[CUT6001]: the following required arguments were not provided:
+          <FILE|PLAN>
+        help: usage: cutover run <FILE|PLAN>
+        ");
+        insta::assert_snapshot!(refused("init --template vaults"), @r"
+        error[CUT6001]: invalid value 'vaults' for '--template <TEMPLATE>'
+          [possible values: files, blank]
+        help: run `cutover --help`
+        ");
     }
 }

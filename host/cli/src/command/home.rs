@@ -96,7 +96,15 @@ mod tests {
             found,
             [Entry { file: "bad.toml".into(), name: None }, Entry { file: "pay.toml".into(), name: Some("payments".into()) }]
         );
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&found)), @"");
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&[])), @"");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&found)), @r"
+        Workflows
+          bad.toml  (has mistakes: cutover validate)
+          pay.toml  payments
+        Next  cutover validate bad.toml
+        ");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&[])), @r"
+        No workflow in this folder.
+        Next  cutover init
+        ");
     }
 }

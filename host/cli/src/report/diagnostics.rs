@@ -165,7 +165,24 @@ mod tests {
     #[test]
     fn shows_line_code_and_fix_and_conceals_secrets() {
         let text = anstream::adapter::strip_str(&Checked { file: "a.toml", source: SOURCE, problems: &problems() }.text()).to_string();
-        assert_snapshot!(text, @"");
+        assert_snapshot!(text, @r#"
+        error[CUT0104]: unknown key `uess`
+         --> a.toml:5:1
+          |
+        5 | uess = "vault.copy"
+          | ^^^^
+          |
+          = help: did you mean `uses`?
+
+        error[CUT0308]: secret in the file
+        --> a.toml:6:9
+         = help: write `env:NAME`
+
+        warning[CUT0311]: step `copy` has no probe
+        --> a.toml
+
+        a.toml: 2 errors, 1 warning
+        "#);
         assert!(!text.contains("canary"));
     }
 
@@ -174,7 +191,12 @@ mod tests {
         let mut problems = problems();
         problems.push(problem("CUT0107", true, "bad", Some("# ü")));
         let file = Checked { file: "a.toml", source: SOURCE, problems: &problems };
-        assert_snapshot!(serde_json::to_string(&document(&[file], ExitCode::No)).expect("JSON").replace("},{", "},\n{"), @"");
+        assert_snapshot!(serde_json::to_string(&document(&[file], ExitCode::No)).expect("JSON").replace("},{", "},\n{"), @r#"
+        {"diagnostics":[{"code":"CUT0104","severity":"error","message":"unknown key `uess`","file":"a.toml","line":5,"column":1,"end_line":5,"end_column":5,"help":"did you mean `uses`?"},
+        {"code":"CUT0308","severity":"error","message":"secret in the file","file":"a.toml","line":6,"column":9,"end_line":6,"end_column":28,"help":"write `env:NAME`"},
+        {"code":"CUT0311","severity":"warning","message":"step `copy` has no probe","file":"a.toml","line":null,"column":null,"end_line":null,"end_column":null,"help":null},
+        {"code":"CUT0107","severity":"error","message":"bad","file":"a.toml","line":2,"column":16,"end_line":2,"end_column":19,"help":null}],"exit":1}
+        "#);
     }
 
     #[test]

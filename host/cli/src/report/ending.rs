@@ -231,7 +231,18 @@ mod tests {
 
     #[test]
     fn the_cause_comes_first_and_manual_commands_are_listed() {
-        assert_snapshot!(anstream::adapter::strip_str(&stuck().text()), @"");
+        assert_snapshot!(anstream::adapter::strip_str(&stuck().text()), @r"
+        cause[CUT4103]: switch/checkout: check `probe.get` failed: auth_failures was 7; 2 of 13 samples failed, limit 1
+        STUCK, a person is needed  exit 11  run 7f3a91c2  payments
+          stuck        copy    311 rolled-back, 1 stuck
+          rolled-back  switch  1 rolled-back
+        Lost  copy: file-comments (3) comments of app.env
+        Open  copy/payments/db: somebody else wrote: now etag 9, ours was 4
+                rm store/payments/db.age
+                cutover rollback 7f3a --over copy/payments/db
+        Head  214:5be0aa
+        Next  settle what is open, then: cutover rollback 7f3a91c2
+        ");
     }
 
     #[test]

@@ -384,7 +384,24 @@ mod tests {
 
     #[test]
     fn text_names_counts_undo_losses_access_and_the_next_command() {
-        assert_snapshot!(anstream::adapter::strip_str(&example().text()), @"");
+        assert_snapshot!(anstream::adapter::strip_str(&example().text()), @r"
+        Plan 9c41e2aa01ff  payments.toml  payments  owner team-payments  4 steps  1 plugin
+          +     copy     copy-files legacy -> store  311 to create, 1 present  undo: back to the pre-image  check: probe.get every 10s for 1m  in cohorts 1, 10%, 100%
+          gate  soak     wait 24h
+          -     retire   retire-files legacy         312 to remove             undo: back to the pre-image  check: host and plugin only
+          !     destroy  destroy-files legacy        312 to remove             IRREVERSIBLE                 check: host and plugin only
+        Loses     copy: file-comments (3), inherent
+        Loses     copy: key-order (1), accepted by the workflow
+        Undo      complete up to destroy, then none for what it depends on
+        Dual run  copy .. retire, 24h to 72h
+        Access    legacy: read write ./legacy
+                  app: read https://app.corp  not sealed: /auth_failures
+                  nothing else
+        Note      the target offers no lease of its own
+        Contains  no secret values and no credentials; safe to attach to a ticket
+        Saved     payments.cutplan
+        Next      cutover run payments.cutplan
+        ");
     }
 
     #[test]
