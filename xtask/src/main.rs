@@ -1,1 +1,55 @@
-fn main() {}
+//! The project's own commands: `cargo xtask COMMAND`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line")]
+
+mod bindings;
+mod failed;
+mod plugins;
+mod sysroot;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use failed::Failed;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  plugins            builds every plugin and test guest into target/plugins/NAME.wasm
+  plugins --modules  builds them, but packs nothing (core modules stay in target/guests)
+  bindings           writes the SDK's bindings anew from wit/
+  bindings --check   fails if they differ from wit/
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let root = root();
+    let outcome = match args.as_slice() {
+        ["plugins"] => plugins::build(&root).and_then(|modules| plugins::pack(&root, &modules)),
+        ["plugins", "--modules"] => plugins::build(&root).map(drop),
+        ["bindings"] => bindings::write(&root),
+        ["bindings", "--check"] => bindings::check(&root),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(Failed(format!("unknown command `{}`\n\n{HELP}", args.join(" ")))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("xtask: {failed}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository: the folder above this crate's.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}

@@ -82,7 +82,7 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Compile one component under limits; the host starts this itself
     #[command(name = "__compile", hide = true)]
-    Compile(CompileArgs),
+    Compile,
     /// Panic on purpose, so that the report of our own bugs can be tested
     #[command(name = "__panic", hide = true)]
     Panic(PanicArgs),
@@ -322,14 +322,6 @@ pub enum PluginCommand {
 pub struct CompletionsArgs {
     /// The shell
     pub shell: clap_complete::Shell,
-}
-
-/// Options of the hidden `__compile`.
-#[derive(Debug, Args)]
-pub struct CompileArgs {
-    /// What the sandbox passes to its child
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub arguments: Vec<std::ffi::OsString>,
 }
 
 /// Options of the hidden `__panic`.

@@ -3,6 +3,9 @@
 mod completions;
 mod home;
 mod init;
+mod plugin;
+mod schema;
+mod validate;
 
 use crate::{
     args::{Command, PanicArgs, PlanCommand, PluginCommand, RunsCommand},
@@ -16,6 +19,12 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
         None => home::perform(program),
         Some(Command::Init(args)) => init::perform(program, args),
         Some(Command::Completions(args)) => completions::perform(program, args),
+        Some(Command::Validate(args)) => validate::perform(program, args),
+        Some(Command::Schema(args)) => schema::perform(program, args),
+        Some(Command::Plugin(args)) => match &args.command {
+            PluginCommand::Pack { module, out } => plugin::pack(program, module, out),
+            PluginCommand::Inspect { component } => plugin::inspect(program, component),
+        },
         Some(Command::Panic(PanicArgs { payload })) => panic!("{payload}"),
         Some(other) => Err(CommandError::not_yet(&format!("`cutover {}`", name(other)))),
     }
@@ -23,9 +32,6 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
 
 fn name(command: &Command) -> &'static str {
     match command {
-        Command::Init(_) => "init",
-        Command::Validate(_) => "validate",
-        Command::Schema(_) => "schema",
         Command::Plan(args) => match args.command {
             None => "plan",
             Some(PlanCommand::Show { .. }) => "plan show",
@@ -38,12 +44,6 @@ fn name(command: &Command) -> &'static str {
             RunsCommand::Show { .. } => "runs show",
             RunsCommand::PreImage { .. } => "runs pre-image",
         },
-        Command::Plugin(args) => match args.command {
-            PluginCommand::Pack { .. } => "plugin pack",
-            PluginCommand::Inspect { .. } => "plugin inspect",
-        },
-        Command::Completions(_) => "completions",
-        Command::Compile(_) => "__compile",
-        Command::Panic(_) => "__panic",
+        _ => "",
     }
 }

@@ -68,10 +68,6 @@ pub mod code {
     pub const FILE_WRITE: &str = "CUT6013";
     /// A file is there already.
     pub const FILE_EXISTS: &str = "CUT6014";
-    /// No plugin fits what the workflow asks for.
-    pub const PLUGIN_MISSING: &str = "CUT6021";
-    /// A component is no plugin of ours.
-    pub const PLUGIN_UNFIT: &str = "CUT6022";
     /// The machine refuses something that the program needs.
     pub const MACHINE: &str = "CUT6031";
     /// Stopped by a signal.
@@ -163,6 +159,21 @@ impl CommandError {
     /// What sort of problem it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// The code, such as `CUT6011`.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// What went wrong, with its causes, as one text.
+    pub fn summary(&self) -> String {
+        std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+
+    /// What to do now.
+    pub fn hints(&self) -> &[String] {
+        &self.hints
     }
 
     /// The exit code.

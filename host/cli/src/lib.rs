@@ -6,7 +6,9 @@
 
 pub mod args;
 pub mod bug;
+pub mod catalog;
 mod command;
+pub mod component;
 pub mod console;
 pub mod environment;
 pub mod error;

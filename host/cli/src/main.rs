@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cutover_cli::main_impl(std::env::args_os(), cutover_cli::Environment::of_process()).into()
+    cutover_cli::main_impl(std::env::args_os(), &cutover_cli::Environment::of_process())
 }

@@ -2,35 +2,33 @@
 
 use std::path::{Path, PathBuf};
 
-use cutover_engine::Manifest;
-use semver::{Version, VersionReq};
+use cutover_engine::{Manifest, PluginOrigin};
+use semver::Version;
 
-use crate::{
-    environment::Environment,
-    error::{CommandError, code},
-    settings::Settings,
-};
+use crate::{environment::Environment, settings::Settings};
 
 /// Folders, first one first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginPath(Vec<PathBuf>);
 
 /// What a workflow asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted<'a> {
     /// `namespace:name`.
     pub package: &'a str,
-    /// A version requirement as Cargo reads it: `0.1` is `>=0.1.0, <0.2.0`.
+    /// The leading parts of the version: `0.1` is any `0.1.x`.
     pub version: &'a str,
 }
 
 /// A plugin that fits.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct Found<T> {
     /// Its component.
     pub file: PathBuf,
     /// What it says of itself.
     pub manifest: Manifest,
+    /// What else was read of it.
+    pub extra: T,
 }
 
 impl PluginPath {
@@ -48,18 +46,17 @@ impl PluginPath {
     }
 
     /// The newest plugin that fits in the first folder that has one. `read` takes a component's manifest without running it.
-    pub fn find(&self, wanted: &Wanted<'_>, read: impl Fn(&Path) -> Result<Manifest, String>) -> Result<Found, CommandError> {
-        let requirement = VersionReq::parse(wanted.version).map_err(|error| {
-            CommandError::no(code::PLUGIN_MISSING, format!("`{}` is no version requirement", wanted.version)).because(&error)
-        })?;
+    pub fn find<T>(&self, wanted: Wanted<'_>, read: impl Fn(&Path) -> Result<(Manifest, T), String>) -> Result<Found<T>, Missing> {
         let mut passed_over = Vec::new();
         for folder in &self.0 {
             let mut fitting = Vec::new();
             for file in components(folder) {
                 match read(&file) {
-                    Ok(manifest) if manifest.name != wanted.package => {}
-                    Ok(manifest) => match Version::parse(&manifest.version) {
-                        Ok(version) if requirement.matches(&version) => fitting.push((version, Found { file, manifest })),
+                    Ok((manifest, _)) if manifest.name != wanted.package => {}
+                    Ok((manifest, extra)) => match Version::parse(&manifest.version) {
+                        Ok(version) if PluginOrigin::admits_version(wanted.version, &manifest.version) => {
+                            fitting.push((version, Found { file, manifest, extra }));
+                        }
                         _ => passed_over.push(format!("`{}` is version {}", file.display(), manifest.version)),
                     },
                     Err(reason) => passed_over.push(format!("`{}`: {reason}", file.display())),
@@ -69,16 +66,28 @@ impl PluginPath {
                 return Ok(found);
             }
         }
-        Err(self.missing(wanted, passed_over))
+        Err(Missing { folders: self.0.clone(), passed_over })
     }
+}
 
-    fn missing(&self, wanted: &Wanted<'_>, passed_over: Vec<String>) -> CommandError {
-        let folders: Vec<String> = self.0.iter().map(|folder| format!("`{}`", folder.display())).collect();
-        let error = CommandError::no(code::PLUGIN_MISSING, format!("no plugin `{}` {} was found", wanted.package, wanted.version));
-        let error = passed_over.into_iter().fold(error, CommandError::because_of);
-        error
-            .hint(format!("looked in {}", folders.join(", ")))
-            .hint("name its folder with `--plugin-path DIR`, or its file in the workflow: `{ path = \"plugins/NAME.wasm\" }`")
+/// No plugin fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    folders: Vec<PathBuf>,
+    passed_over: Vec<String>,
+}
+
+impl Missing {
+    /// Where it was looked for, what was found instead, and what to do.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let folders: Vec<String> = self.folders.iter().map(|folder| format!("`{}`", folder.display())).collect();
+        let mut help = format!("looked in {}", folders.join(", "));
+        for passed_over in &self.passed_over {
+            help.push_str("; passed over ");
+            help.push_str(passed_over);
+        }
+        help + "; name its folder with `--plugin-path DIR` or its file with `path = \"plugins/NAME.wasm\"`"
     }
 }
 
@@ -104,10 +113,12 @@ mod tests {
     }
 
     /// Files of these tests hold `name version`.
-    fn read(file: &Path) -> Result<Manifest, String> {
+    fn read(file: &Path) -> Result<(Manifest, ()), String> {
         let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
         let (name, version) = text.split_once(' ').ok_or("it has no manifest")?;
-        Ok(Manifest { name: name.into(), version: version.into(), summary: String::new(), operations: Vec::new(), losses: Vec::new() })
+        let manifest =
+            Manifest { name: name.into(), version: version.into(), summary: String::new(), operations: Vec::new(), losses: Vec::new() };
+        Ok((manifest, ()))
     }
 
     const WANTED: Wanted<'static> = Wanted { package: "cutover:vault-migrator", version: "0.1" };
@@ -124,22 +135,16 @@ mod tests {
         ]);
         let second = folder_with(&[("a.wasm", "cutover:vault-migrator 0.1.99")]);
         let path = PluginPath(vec!["/nowhere".into(), first.path().into(), second.path().into()]);
-        let found = path.find(&WANTED, read).expect("found");
+        let found = path.find(WANTED, read).expect("found");
         assert_eq!((found.file, found.manifest.version.as_str()), (first.path().join("b.wasm"), "0.1.10"));
     }
 
     #[test]
     fn a_missing_plugin_says_where_it_was_looked_for_and_what_was_passed_over() {
         let folder = folder_with(&[("a.wasm", "cutover:vault-migrator 0.2.0"), ("b.wasm", "broken")]);
-        let error = PluginPath(vec![folder.path().into()]).find(&WANTED, read).expect_err("missing");
-        let text = anstream::adapter::strip_str(&error.text()).to_string().replace(&folder.path().display().to_string(), "DIR");
-        insta::assert_snapshot!(text, @r#"
-        error[CUT6021]: no plugin `cutover:vault-migrator` 0.1 was found
-          caused by: `DIR/a.wasm` is version 0.2.0
-          caused by: `DIR/b.wasm`: it has no manifest
-        help: looked in `DIR`
-        help: name its folder with `--plugin-path DIR`, or its file in the workflow: `{ path = "plugins/NAME.wasm" }`
-        "#);
+        let error = PluginPath(vec![folder.path().into()]).find(WANTED, read).expect_err("missing");
+        let help = error.help().replace(&folder.path().display().to_string(), "DIR");
+        insta::assert_snapshot!(help, @r#"looked in `DIR`; passed over `DIR/a.wasm` is version 0.2.0; passed over `DIR/b.wasm`: it has no manifest; name its folder with `--plugin-path DIR` or its file with `path = "plugins/NAME.wasm"`"#);
     }
 
     #[test]

@@ -24,22 +24,7 @@ impl SourceFile {
     /// Reads `path`, relative to the folder of the process.
     pub fn read(path: &Path) -> Result<Self, CommandError> {
         let shown = path.display();
-        let unreadable = |error: &std::io::Error| CommandError::no(code::FILE_READ, format!("cannot read `{shown}`")).because(error);
-        let file = File::open(path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => missing(path),
-            _ => unreadable(&error),
-        })?;
-        if file.metadata().map_err(|error| unreadable(&error))?.is_dir() {
-            return Err(
-                CommandError::no(code::FILE_FORM, format!("`{shown}` is a folder, not a file")).hint("name the workflow file in it")
-            );
-        }
-        let mut bytes = Vec::new();
-        file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
-        if bytes.len() as u64 > BYTES_MAX {
-            return Err(CommandError::no(code::FILE_FORM, format!("`{shown}` is larger than {} MiB", BYTES_MAX >> 20))
-                .hint("is it really a text file? Long lists belong into a file that the workflow names"));
-        }
+        let bytes = bytes(path, BYTES_MAX, "is it really a text file? Long lists belong into a file that the workflow names")?;
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self { path: path.to_owned(), text }),
             Err(error) => {
@@ -56,6 +41,25 @@ impl SourceFile {
     pub fn name(&self) -> String {
         self.path.display().to_string()
     }
+}
+
+/// Reads a whole file of at most `limit` bytes; `advice` says what to do about a larger one.
+pub fn bytes(path: &Path, limit: u64, advice: &str) -> Result<Vec<u8>, CommandError> {
+    let shown = path.display();
+    let unreadable = |error: &std::io::Error| CommandError::no(code::FILE_READ, format!("cannot read `{shown}`")).because(error);
+    let file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => missing(path),
+        _ => unreadable(&error),
+    })?;
+    if file.metadata().map_err(|error| unreadable(&error))?.is_dir() {
+        return Err(CommandError::no(code::FILE_FORM, format!("`{shown}` is a folder, not a file")).hint("name the file in it"));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    if bytes.len() as u64 > limit {
+        return Err(CommandError::no(code::FILE_FORM, format!("`{shown}` is larger than {} MiB", limit >> 20)).hint(advice));
+    }
+    Ok(bytes)
 }
 
 fn missing(path: &Path) -> CommandError {
@@ -112,7 +116,7 @@ mod tests {
         ");
         insta::assert_snapshot!(refused(&folder.path().join("sub")), @r"
         error[CUT6012]: `DIR/sub` is a folder, not a file
-        help: name the workflow file in it
+        help: name the file in it
         ");
         assert_eq!(SourceFile::read(&folder.path().join("payments.toml")).expect("read").text, "cutover = 1\n");
     }

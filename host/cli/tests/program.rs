@@ -364,3 +364,74 @@ fn a_reader_that_leaves_is_no_error() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(seen(&output), "exit 0\n--- stdout\n--- stderr\n");
 }
+
+#[test]
+fn validate_reports_every_mistake_of_every_file() {
+    let folder = folder();
+    let text = "cutover = 1\nname = \"Payments\"\n\n[plugins]\nvault = { package = \"cutover:vault-migrator\", version = \"0.1\" }\n\n\
+                [[step]]\nid = \"copy\"\nuess = \"vault.copy-files\"\n";
+    std::fs::write(folder.path().join("a.toml"), text).expect("written");
+    let output = cutover(folder.path(), "validate a.toml missing.toml -o json");
+    let document = document(&output);
+    assert_eq!((output.status.code(), document["exit"].as_u64()), (Some(1), Some(1)));
+    let found: Vec<(&str, Option<u64>)> = document["diagnostics"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|problem| (problem["code"].as_str().expect("a code"), problem["line"].as_u64()))
+        .collect();
+    for wanted in [("CUT0108", Some(2)), ("CUT0215", Some(5)), ("CUT0104", Some(9)), ("CUT6011", None)] {
+        assert!(found.contains(&wanted), "{wanted:?} in {found:?}");
+    }
+    let text = seen(&cutover(folder.path(), "validate"));
+    assert!(text.contains("--> a.toml:9:1") && text.contains("did you mean `uses`?") && text.contains("looked in `"), "{text}");
+}
+
+#[test]
+fn validate_needs_a_file() {
+    assert_snapshot!(seen(&cutover(folder().path(), "validate")), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error[CUT6011]: there is no workflow in this folder
+    help: write one with `cutover init`, or name a file
+    ");
+}
+
+#[test]
+fn schema_is_written_where_the_workflow_points() {
+    let folder = folder();
+    assert_snapshot!(seen(&cutover(folder.path(), "schema --write")), @r"
+    exit 0
+    --- stdout
+    wrote .cutover/workflow.schema.json
+    --- stderr
+    ");
+    let written = std::fs::read(folder.path().join(".cutover/workflow.schema.json")).expect("written");
+    assert_eq!(written, cutover(folder.path(), "schema").stdout);
+    assert_eq!(document(&cutover(folder.path(), "schema"))["properties"]["cutover"]["const"], 1);
+}
+
+#[test]
+fn what_is_no_component_is_refused_with_a_reason() {
+    let folder = folder();
+    std::fs::write(folder.path().join("text.wasm"), "hello").expect("written");
+    std::fs::write(folder.path().join("module.wasm"), b"\0asm\x01\0\0\0").expect("written");
+    assert_snapshot!(seen(&cutover(folder.path(), "plugin inspect text.wasm")), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error[CUT3121]: `text.wasm` is no plugin that this version can use
+      caused by: this is no WebAssembly component: magic header not detected: bad magic number - expected=[\n    0x0,\n    0x61,\n    0x73,\n    0x6d,\n] actual=[\n    0x68,\n    0x65,\n    0x6c,\n    0x6c,\n] (at offset 0x0)
+    ");
+    assert_snapshot!(seen(&cutover(folder.path(), "plugin inspect module.wasm")), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error[CUT3121]: `module.wasm` is no plugin that this version can use
+      caused by: this is a core WebAssembly module, no component; make one of it with `cutover plugin pack`
+    ");
+    let packed = cutover(folder.path(), "plugin pack module.wasm --out packed.wasm -o json");
+    assert_eq!((packed.status.code(), document(&packed)["exit"].as_u64()), (Some(1), Some(1)), "{}", seen(&packed));
+    assert!(!folder.path().join("packed.wasm").exists());
+}

@@ -55,7 +55,10 @@ impl FromStr for Digest {
                 b'a'..=b'f' => Some(digit - b'a' + 10),
                 _ => None,
             };
-            *byte = nibble(pair[0]).zip(nibble(pair[1])).map(|(high, low)| high << 4 | low).ok_or_else(|| format!("`{text}` is no SHA-256 digest: lower-case hexadecimal digits only"))?;
+            *byte = nibble(pair[0])
+                .zip(nibble(pair[1]))
+                .map(|(high, low)| high << 4 | low)
+                .ok_or_else(|| format!("`{text}` is no SHA-256 digest: lower-case hexadecimal digits only"))?;
         }
         Ok(Self(bytes))
     }

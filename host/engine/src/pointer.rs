@@ -21,7 +21,9 @@ impl Pointer {
             return Ok(Self { segments: Vec::new() });
         }
         let rest = text.strip_prefix('/').ok_or_else(|| format!("`{text}` is no JSON pointer: it must begin with `/`"))?;
-        let segments = rest.split('/').map(|segment| unescape(segment).ok_or_else(|| format!("`{text}` is no JSON pointer: `~` must be `~0` or `~1`")));
+        let segments = rest
+            .split('/')
+            .map(|segment| unescape(segment).ok_or_else(|| format!("`{text}` is no JSON pointer: `~` must be `~0` or `~1`")));
         Ok(Self { segments: segments.collect::<Result<_, _>>()? })
     }
 
@@ -65,7 +67,11 @@ fn remove(document: &mut Value, segments: &[String]) {
         Value::Object(map) => map.iter_mut().filter(|(key, _)| first == "*" || first == *key).for_each(|(_, value)| remove(value, rest)),
         // Elements are blanked, not removed: removal would move the ones after them.
         Value::Array(items) => {
-            items.iter_mut().enumerate().filter(|(index, _)| first == "*" || *first == index.to_string()).for_each(|(_, value)| remove(value, rest));
+            items
+                .iter_mut()
+                .enumerate()
+                .filter(|(index, _)| first == "*" || *first == index.to_string())
+                .for_each(|(_, value)| remove(value, rest));
         }
         _ => {}
     }

@@ -51,10 +51,17 @@ impl Span {
     /// # Errors
     /// Says what is wrong with the text; also for negative spans and for calendar units, whose length varies.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let parsed: jiff::SignedDuration = text
-            .parse()
-            .map_err(|_| format!("`{text}` is no duration; write for example `90s`, `10m` or `72h`"))?;
+        let parsed: jiff::SignedDuration =
+            text.parse().map_err(|_| format!("`{text}` is no duration; write for example `90s`, `10m` or `72h`"))?;
         u64::try_from(parsed.as_millis()).map(Self).map_err(|_| format!("`{text}` is negative"))
+    }
+
+    /// In the largest unit that divides it: `90m`, `72h`, `250ms`. Equal spans have equal texts.
+    #[must_use]
+    pub fn exact(self) -> String {
+        let units = [("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+        let unit = units.into_iter().find(|(_, millis)| self.0 > 0 && self.0.is_multiple_of(*millis));
+        unit.map_or_else(|| format!("{}ms", self.0), |(name, millis)| format!("{}{name}", self.0 / millis))
     }
 }
 

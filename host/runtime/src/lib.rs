@@ -13,4 +13,5 @@ pub mod policy;
 pub mod sandbox;
 pub mod sealed_log;
 pub mod sealing;
+pub mod secret;
 pub mod state;

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, ops::Range};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use cutover_engine::{Diagnostic, Place};
 use serde::Serialize;
 
 use crate::report::{palette, printable};
@@ -22,6 +23,19 @@ pub struct Problem {
     pub help: Option<String>,
     /// True if the lines may hold a secret: none of their text is shown.
     pub conceals: bool,
+}
+
+impl From<&Diagnostic> for Problem {
+    fn from(diagnostic: &Diagnostic) -> Self {
+        Self {
+            code: diagnostic.code.to_owned(),
+            is_error: diagnostic.is_error(),
+            message: diagnostic.message.clone(),
+            place: diagnostic.place.map(Place::range),
+            help: diagnostic.help.clone(),
+            conceals: diagnostic.conceals,
+        }
+    }
 }
 
 /// A file and what is wrong with it.

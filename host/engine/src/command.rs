@@ -1,0 +1,64 @@
+//! What should happen next.
+#![expect(missing_docs, reason = "the line of a variant tells its fields")]
+
+use crate::{
+    change::ChangeNo,
+    event::{Ending, Event, Watched},
+    plan::StepNo,
+    timestamp::Timestamp,
+};
+
+/// The answer of `Run::next`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Perform this and answer with its event. It is handed out once.
+    Do(Command),
+    /// Nothing to perform: record this event.
+    Record(Event),
+    /// Answers are outstanding; ask again after the next one, or at that time.
+    Busy { until: Option<Timestamp> },
+    /// Nothing can happen before that time.
+    Wait { until: Timestamp, reason: WaitReason },
+    /// The run is at rest.
+    Ended(Ending),
+}
+
+/// One thing to perform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Look at the subject before anything is written: `Captured`.
+    Capture { change: ChangeNo, attempt: u32 },
+    /// Journal `ApplyStarted`, call apply: `ApplyEnded`.
+    Apply { change: ChangeNo, attempt: u32 },
+    /// Look at the subject after apply: `Compared`.
+    Compare { change: ChangeNo, attempt: u32 },
+    /// Call verify with stage `applied`: `Checked`.
+    Check { change: ChangeNo, attempt: u32 },
+    /// Call verify with stage `retired`: `Proved`.
+    Prove { change: ChangeNo, attempt: u32 },
+    /// Look at the linked change `target` again and verify it: `Rechecked` for `change`.
+    Recheck { change: ChangeNo, link: u32, target: ChangeNo, attempt: u32 },
+    /// Look at the subject before rollback: `BackLooked`. The pre-image is that of `origin`.
+    BackLook { change: ChangeNo, origin: ChangeNo, attempt: u32 },
+    /// Journal `RollbackStarted`, call rollback with the pre-image of `origin`: `RollbackEnded`.
+    Rollback { change: ChangeNo, origin: ChangeNo, attempt: u32, over: bool },
+    /// Look at the subject after rollback: `BackCompared`.
+    BackCompare { change: ChangeNo, origin: ChangeNo, attempt: u32 },
+    /// Call verify with stage `rolled-back`: `BackChecked`.
+    BackCheck { change: ChangeNo, origin: ChangeNo, attempt: u32 },
+    /// Take one sample: `Observed`.
+    Observe { step: StepNo, probe: u32, scope: Watched, sample: u32 },
+}
+
+/// Why nothing can happen before some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitReason {
+    /// A change waits: for something the plugin named, or before another attempt.
+    Change(ChangeNo),
+    /// A probe's next sample.
+    Sample(StepNo),
+    /// A gate.
+    Gate(StepNo),
+    /// The soak before the step that ends the dual run.
+    Soak(StepNo),
+}

@@ -1,0 +1,320 @@
+//! From planned bodies to a plan in which everything is resolved and nothing contradicts.
+#![expect(missing_docs, reason = "the line of a variant tells its fields")]
+
+use std::collections::{BTreeSet, HashMap};
+
+use thiserror::Error;
+
+use super::{Plan, PlanHeader, PlannedChange, StepNo, text};
+use crate::{
+    change::{ChangeBody, ChangeId, ChangeNo, Object},
+    digest::Digest,
+    manifest::{LossWeight, Manifest, Purpose},
+};
+
+/// Why a plan cannot be made of what a plugin planned.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The plugin planned two changes with one id.
+    #[error("step `{step}` planned two changes with the id `{id}`")]
+    DuplicateChange { step: String, id: ChangeId },
+    /// A change without objects cannot be captured.
+    #[error("change `{step}/{id}` has no object in its subject")]
+    EmptySubject { step: String, id: ChangeId },
+    /// The subject names a role or member that the step does not have.
+    #[error("change `{step}/{id}` is about `{object}`, but the step has no such {what}")]
+    UnknownObject { step: String, id: ChangeId, object: String, what: &'static str },
+    /// A link to a change that the linked step does not have.
+    #[error("change `{step}/{id}` links `{link}`, which is no change of the step it is about")]
+    UnknownLink { step: String, id: ChangeId, link: ChangeId },
+    /// A retire change without a verified counterpart.
+    #[error("change `{step}/{id}` retires something without linking the change that replaced it")]
+    RetiresUnlinked { step: String, id: ChangeId },
+    /// A loss code outside the manifest's closed list.
+    #[error("change `{step}/{id}` lists the loss `{code}`, which the plugin's manifest does not know")]
+    UnknownLoss { step: String, id: ChangeId, code: String },
+    /// A material loss that the workflow does not accept.
+    #[error("step `{step}` would lose `{code}` in {count} change(s), first in `{id}`: {detail}; accept it with `accept = [\"{code}\"]`")]
+    LossNotAccepted { step: String, id: ChangeId, code: String, count: u32, detail: String },
+    /// Two steps write one object and nothing orders them.
+    #[error("steps `{first}` and `{second}` both change `{object}` and neither comes first; add `needs`")]
+    Unordered { first: String, second: String, object: String },
+}
+
+/// Collects the changes of each step and puts the plan together.
+#[derive(Debug)]
+pub struct PlanBuilder {
+    header: PlanHeader,
+    changes: Vec<PlannedChange>,
+    objects: ObjectTable,
+    object_numbers: Vec<Vec<u32>>,
+    ids: HashMap<(StepNo, ChangeId), ChangeNo>,
+    text: text::PlanWriter,
+    errors: Vec<PlanError>,
+}
+
+impl PlanBuilder {
+    /// Begins with a header whose steps have no changes yet.
+    #[must_use]
+    pub fn new(header: PlanHeader) -> Self {
+        Self {
+            header,
+            changes: Vec::new(),
+            objects: ObjectTable::default(),
+            object_numbers: Vec::new(),
+            ids: HashMap::new(),
+            text: text::PlanWriter::default(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// The header as it stands: steps, connections, plugins.
+    #[must_use]
+    pub fn header(&self) -> &PlanHeader {
+        &self.header
+    }
+
+    /// Adds a step behind the others; its changes follow by [`Self::add_change`].
+    pub fn add_step(&mut self, step: super::PlannedStep) -> StepNo {
+        self.header.steps.push(step);
+        let next = self.next_change();
+        let number = StepNo(number(self.header.steps.len() - 1));
+        if let super::Work::Operation(operation) = &mut self.header.steps[number.index()].work {
+            operation.changes = next..next;
+        }
+        number
+    }
+
+    /// Ends the last step: its output, and how many of its changes may fail.
+    pub fn close_step(&mut self, output: serde_json::Value, max_failed: impl FnOnce(usize) -> u32) {
+        if let Some(super::Work::Operation(operation)) = self.header.steps.last_mut().map(|step| &mut step.work) {
+            operation.max_failed = max_failed(operation.changes.len());
+            operation.output = output;
+        }
+    }
+
+    /// Sets the dual run, known when its steps are planned.
+    pub fn set_dual_run(&mut self, dual_run: Option<super::PlannedDualRun>) {
+        self.header.dual_run = dual_run;
+    }
+
+    /// The number a change of an earlier step has.
+    #[must_use]
+    pub fn find(&self, step: StepNo, id: &ChangeId) -> Option<ChangeNo> {
+        self.ids.get(&(step, id.clone())).copied()
+    }
+
+    /// Adds a change to the last step. `manifest` is that of the step's plugin.
+    ///
+    /// Problems are collected and come back together from [`Self::finish`].
+    pub fn add_change(&mut self, body: &ChangeBody, manifest: &Manifest) {
+        let step = StepNo(number(self.header.steps.len() - 1));
+        let change = ChangeNo(self.next_change());
+        if self.ids.insert((step, body.id.clone()), change).is_some() {
+            self.errors.push(PlanError::DuplicateChange { step: self.step_id(step), id: body.id.clone() });
+            return;
+        }
+        let links = self.links(step, body);
+        self.check_losses(step, body, manifest);
+        let objects = self.identities(step, body);
+        self.text.change(step, body);
+        self.object_numbers.push(objects);
+        self.changes.push(planned(step, body, links));
+        if let super::Work::Operation(operation) = &mut self.header.steps[step.index()].work {
+            operation.changes.end = change.0 + 1;
+        }
+    }
+
+    /// The plan and its text, or everything that is wrong with it.
+    pub fn finish(mut self) -> Result<(Plan, String), Vec<PlanError>> {
+        self.check_order();
+        if !self.errors.is_empty() {
+            return Err(self.errors);
+        }
+        let (digest, text) = self.text.finish(&self.header);
+        Ok((Plan { header: self.header, changes: self.changes, objects: self.object_numbers, digest }, text))
+    }
+
+    /// Puts a plan together again from stored lines that were found whole.
+    pub(super) fn from_stored(header: PlanHeader, bodies: impl Iterator<Item = (StepNo, ChangeBody)>, digest: Digest) -> Plan {
+        let mut builder = Self::new(header);
+        for (step, body) in bodies {
+            let change = ChangeNo(builder.next_change());
+            builder.ids.insert((step, body.id.clone()), change);
+            let links = builder.links(step, &body);
+            let objects = builder.identities(step, &body);
+            builder.object_numbers.push(objects);
+            builder.changes.push(planned(step, &body, links));
+        }
+        Plan { header: builder.header, changes: builder.changes, objects: builder.object_numbers, digest }
+    }
+
+    fn next_change(&self) -> u32 {
+        number(self.changes.len())
+    }
+
+    fn step_id(&self, step: StepNo) -> String {
+        self.header.steps[step.index()].id.clone()
+    }
+
+    fn links(&mut self, step: StepNo, body: &ChangeBody) -> Vec<ChangeNo> {
+        let planned = &self.header.steps[step.index()];
+        let mut links = Vec::with_capacity(body.links.len());
+        for link in &body.links {
+            match planned.linked.iter().find_map(|linked| self.ids.get(&(*linked, link.clone()))) {
+                Some(change) => links.push(*change),
+                None => self.errors.push(PlanError::UnknownLink { step: planned.id.clone(), id: body.id.clone(), link: link.clone() }),
+            }
+        }
+        let retires = planned.operation().is_some_and(|operation| operation.purpose == Purpose::Retire);
+        if retires && body.links.is_empty() {
+            self.errors.push(PlanError::RetiresUnlinked { step: planned.id.clone(), id: body.id.clone() });
+        }
+        links
+    }
+
+    fn check_losses(&mut self, step: StepNo, body: &ChangeBody, manifest: &Manifest) {
+        let planned = &self.header.steps[step.index()];
+        let accept = planned.operation().map_or(&[][..], |operation| &operation.accept);
+        for loss in &body.losses {
+            let step = planned.id.clone();
+            let Some(known) = manifest.losses.iter().find(|known| known.code == loss.code) else {
+                self.errors.push(PlanError::UnknownLoss { step, id: body.id.clone(), code: loss.code.clone() });
+                continue;
+            };
+            if known.weight == LossWeight::Inherent || accept.contains(&loss.code) {
+                continue;
+            }
+            // One error per step and code: it counts the changes and names the first.
+            let same = self.errors.iter_mut().find_map(|error| match error {
+                PlanError::LossNotAccepted { step: other, code, count, .. } if *other == step && *code == loss.code => Some(count),
+                _ => None,
+            });
+            match same {
+                Some(count) => *count += 1,
+                None => self.errors.push(PlanError::LossNotAccepted {
+                    step,
+                    id: body.id.clone(),
+                    code: loss.code.clone(),
+                    count: 1,
+                    detail: loss.detail.clone(),
+                }),
+            }
+        }
+    }
+
+    fn identities(&mut self, step: StepNo, body: &ChangeBody) -> Vec<u32> {
+        let step_id = self.step_id(step);
+        if body.subject.is_empty() {
+            self.errors.push(PlanError::EmptySubject { step: step_id.clone(), id: body.id.clone() });
+        }
+        let mut numbers = BTreeSet::new();
+        for object in &body.subject {
+            match identity(&self.header, step, object) {
+                Ok(identity) => drop(numbers.insert(self.objects.number_of(identity))),
+                Err(what) => {
+                    self.errors.push(PlanError::UnknownObject {
+                        step: step_id.clone(),
+                        id: body.id.clone(),
+                        object: object.to_string(),
+                        what,
+                    });
+                }
+            }
+        }
+        numbers.into_iter().collect()
+    }
+
+    /// Two steps on one object without an order between them do not plan.
+    fn check_order(&mut self) {
+        let before = self.header.steps_before();
+        let mut writers: HashMap<u32, BTreeSet<StepNo>> = HashMap::new();
+        for (change, objects) in self.changes.iter().zip(&self.object_numbers) {
+            for object in objects {
+                writers.entry(*object).or_default().insert(change.step);
+            }
+        }
+        let mut found = BTreeSet::new();
+        for (object, steps) in &writers {
+            let steps: Vec<_> = steps.iter().copied().collect();
+            for (index, first) in steps.iter().enumerate() {
+                for second in &steps[index + 1..] {
+                    let ordered = before[second.index()].contains(first) || before[first.index()].contains(second);
+                    if !ordered && found.insert((*first, *second)) {
+                        self.errors.push(PlanError::Unordered {
+                            first: self.header.steps[first.index()].id.clone(),
+                            second: self.header.steps[second.index()].id.clone(),
+                            object: self.objects.names[*object as usize].clone(),
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl PlanHeader {
+    /// For each step all steps that are done before it begins.
+    pub(crate) fn steps_before(&self) -> Vec<BTreeSet<StepNo>> {
+        let mut before: Vec<BTreeSet<StepNo>> = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let mut all = BTreeSet::new();
+            for need in &step.needs {
+                all.insert(*need);
+                all.extend(before.get(need.index()).into_iter().flatten().copied());
+            }
+            before.push(all);
+        }
+        before
+    }
+}
+
+/// Where an object is: authority, namespace and path.
+fn identity(header: &PlanHeader, step: StepNo, object: &Object) -> Result<String, &'static str> {
+    let operation = header.steps[step.index()].operation().ok_or("operation")?;
+    let connection = operation.connections.get(&object.role).and_then(|name| header.connections.get(name)).ok_or("role")?;
+    let authority = match &object.member {
+        None if connection.members.is_empty() => &connection.authority,
+        None => return Err("member"),
+        Some(member) => connection.members.iter().find(|(name, _)| name == member).map(|(_, authority)| authority).ok_or("member")?,
+    };
+    Ok(format!("{authority} {}", object.path))
+}
+
+fn planned(step: StepNo, body: &ChangeBody, links: Vec<ChangeNo>) -> PlannedChange {
+    PlannedChange {
+        step,
+        id: body.id.clone(),
+        subject: body.subject.clone(),
+        links,
+        action: body.action,
+        group: body.group.clone(),
+        summary: body.summary.clone(),
+        losses: body.losses.clone(),
+        body: body.digest(),
+    }
+}
+
+fn number(length: usize) -> u32 {
+    u32::try_from(length).expect("a plan has fewer than 2^32 parts")
+}
+
+/// Objects by number, so that chains compare integers.
+#[derive(Debug, Default)]
+struct ObjectTable {
+    numbers: HashMap<String, u32>,
+    names: Vec<String>,
+}
+
+impl ObjectTable {
+    fn number_of(&mut self, identity: String) -> u32 {
+        if let Some(number) = self.numbers.get(&identity) {
+            return *number;
+        }
+        let next = number(self.names.len());
+        self.names.push(identity.clone());
+        self.numbers.insert(identity, next);
+        next
+    }
+}

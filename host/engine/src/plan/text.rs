@@ -1,0 +1,104 @@
+//! The plan as text: JSON Lines. First the header, then a line per change, last the digest of those lines.
+#![expect(missing_docs, reason = "the line of a variant tells its fields")]
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use super::{Plan, PlanBuilder, PlanHeader, StepNo};
+use crate::{change::ChangeBody, digest::Digest};
+
+/// The version of the form that this program writes and reads.
+pub(crate) const VERSION: u32 = 1;
+
+/// The line of one change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanLine {
+    /// Its step.
+    pub step: StepNo,
+    /// All of it.
+    pub body: ChangeBody,
+}
+
+/// The last line. What stands here besides the digest is not part of the contract.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trailer {
+    digest: Digest,
+}
+
+/// Why a text is no plan.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PlanTextError {
+    /// Cut short, or no plan at all.
+    #[error("the plan ends before its digest: it was cut or never finished")]
+    Cut,
+    /// A line that does not parse.
+    #[error("line {line} of the plan cannot be read: {reason}")]
+    Line { line: usize, reason: String },
+    /// Another version.
+    #[error("the plan has version {found}; this program reads version {VERSION}")]
+    Version { found: u32 },
+    /// A byte differs.
+    #[error("the plan's lines have the digest {found}, but it was made with {stored}: somebody changed it")]
+    Digest { found: Digest, stored: Digest },
+}
+
+/// Collects the lines while a plan is made.
+#[derive(Debug, Default)]
+pub(super) struct PlanWriter {
+    changes: String,
+}
+
+impl PlanWriter {
+    pub(super) fn change(&mut self, step: StepNo, body: &ChangeBody) {
+        let line = PlanLine { step, body: body.clone() };
+        self.changes.push_str(&serde_json::to_string(&line).expect("a change body has string keys only"));
+        self.changes.push('\n');
+    }
+
+    pub(super) fn finish(self, header: &PlanHeader) -> (Digest, String) {
+        let mut text = serde_json::to_string(header).expect("a plan header has string keys only");
+        text.push('\n');
+        text.push_str(&self.changes);
+        let digest = Digest::of(text.as_bytes());
+        text.push_str(&serde_json::to_string(&Trailer { digest }).expect("a digest is a string"));
+        text.push('\n');
+        (digest, text)
+    }
+}
+
+impl Plan {
+    /// Reads a plan's text; every byte of it is covered by the digest.
+    pub fn read(text: &str) -> Result<Self, PlanTextError> {
+        let end = text.strip_suffix('\n').and_then(|whole| whole.rfind('\n')).ok_or(PlanTextError::Cut)? + 1;
+        let (lines, trailer) = text.split_at(end);
+        let stored = serde_json::from_str::<Trailer>(trailer.trim_end()).map_err(|_| PlanTextError::Cut)?.digest;
+        let found = Digest::from_bytes(Sha256::digest(lines.as_bytes()).into());
+        if found != stored {
+            return Err(PlanTextError::Digest { found, stored });
+        }
+        let mut numbered = (1..).zip(lines.lines());
+        let (_, first) = numbered.next().ok_or(PlanTextError::Cut)?;
+        let bad = |line: usize| move |error: serde_json::Error| PlanTextError::Line { line, reason: error.to_string() };
+        let version: Version = serde_json::from_str(first).map_err(bad(1))?;
+        if version.cutover_plan != VERSION {
+            return Err(PlanTextError::Version { found: version.cutover_plan });
+        }
+        let header: PlanHeader = serde_json::from_str(first).map_err(bad(1))?;
+        let lines = numbered.map(|(line, text)| serde_json::from_str::<PlanLine>(text).map_err(bad(line)));
+        let lines = lines.collect::<Result<Vec<_>, _>>()?;
+        if let Some(line) = lines.iter().position(|line| line.step.index() >= header.steps.len()) {
+            return Err(PlanTextError::Line { line: line + 2, reason: "there is no such step".to_owned() });
+        }
+        Ok(PlanBuilder::from_stored(header, lines.into_iter().map(|line| (line.step, line.body)), found))
+    }
+}
+
+/// Only the version, read before anything else.
+#[derive(Deserialize)]
+struct Version {
+    cutover_plan: u32,
+}

@@ -1,0 +1,310 @@
+//! The life of a change on the way back.
+
+use std::collections::BTreeMap;
+
+use super::{
+    IllegalEvent, Mode, Run,
+    forward::unpassed,
+    outlook::Cause,
+    stage::{Stage, StuckReason},
+};
+use crate::{
+    change::ChangeNo,
+    event::{BackRelation, CheckResult, Event, Outcome},
+    failure::Failure,
+    plan::StepNo,
+    timestamp::{Span, Timestamp},
+    verdict::Verdict,
+};
+
+/// Who waits for whom on the way back.
+#[derive(Debug, Default)]
+pub(super) struct Retreat {
+    /// For each change on its way back: how many that depend on it are not back yet.
+    blockers: BTreeMap<ChangeNo, u32>,
+    /// For each step: how many of its changes are not back yet.
+    open: BTreeMap<StepNo, u32>,
+    /// For the newest change of a chain that goes back as one: all its members, oldest first.
+    folded: BTreeMap<ChangeNo, Vec<ChangeNo>>,
+}
+
+impl Retreat {
+    /// The change whose pre-image this one goes back to.
+    pub(super) fn origin(&self, change: ChangeNo) -> ChangeNo {
+        self.folded.get(&change).and_then(|members| members.first()).copied().unwrap_or(change)
+    }
+}
+
+impl Run {
+    /// Every pair of stage and event that may follow each other on the way back; all others are illegal.
+    pub(super) fn apply_backward(&mut self, at: Timestamp, change: ChangeNo, event: &Event) -> Result<(), IllegalEvent> {
+        let stage = self.changes[change.index()].stage;
+        match (stage, event) {
+            (Stage::BackLook { .. }, Event::BackLooked { relation, .. }) => self.back_looked(at, change, *relation),
+            (Stage::Back { attempt }, Event::RollbackStarted { attempt: started, .. }) if attempt == *started => {
+                self.set_off(change, Stage::GoingBack { attempt, sent: false });
+            }
+            (Stage::GoingBack { attempt, .. }, Event::WriteSent { .. }) => self.set_off(change, Stage::GoingBack { attempt, sent: true }),
+            (Stage::GoingBack { .. }, Event::WriteAnswered { .. }) => {}
+            (Stage::GoingBack { attempt, .. }, Event::RollbackEnded { outcome, .. }) => self.rollback_ended(at, change, attempt, outcome),
+            (Stage::BackCompare { attempt, .. }, Event::BackCompared { relation, .. }) => {
+                self.back_compared(at, change, attempt, *relation)
+            }
+            (Stage::BackCheck { attempt }, Event::BackChecked { verdict, checks, .. }) => {
+                self.back_checked(at, change, attempt, *verdict, checks);
+            }
+            (Stage::BackLook { .. } | Stage::BackCompare { .. } | Stage::BackCheck { .. }, Event::HookFailed { failure, .. }) => {
+                self.back_look_failed(at, change, stage, failure);
+            }
+            _ => return Err(self.illegal(event)),
+        }
+        Ok(())
+    }
+
+    fn back_looked(&mut self, at: Timestamp, change: ChangeNo, relation: BackRelation) {
+        let state = &self.changes[change.index()];
+        match relation {
+            BackRelation::PreImage => self.back(at, change),
+            BackRelation::After => self.schedule(change, at, Stage::Back { attempt: 1 }),
+            BackRelation::Other if state.unknown || state.over => self.schedule(change, at, Stage::Back { attempt: 1 }),
+            BackRelation::Other => self.stuck(change, StuckReason::Conflict, None),
+        }
+    }
+
+    fn rollback_ended(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, outcome: &Outcome) {
+        match outcome {
+            Outcome::Again { after, .. } => return self.schedule(change, *after, Stage::Back { attempt }),
+            Outcome::Done => {}
+            Outcome::Failed(failure) | Outcome::Unknown(failure) => self.changes[change.index()].failure = Some(Box::new(failure.clone())),
+        }
+        self.schedule(change, at, Stage::BackCompare { attempt, look: 1 });
+    }
+
+    fn back_compared(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, relation: BackRelation) {
+        if relation == BackRelation::PreImage {
+            self.schedule(change, at, Stage::BackCheck { attempt: 1 });
+        } else if attempt < self.plan.operation_of(change).attempts {
+            let due = at.after(self.backoff(change, attempt + 1, Span::default()));
+            self.schedule(change, due, Stage::Back { attempt: attempt + 1 });
+        } else {
+            self.stuck(change, StuckReason::NotRestored, None);
+        }
+    }
+
+    fn back_checked(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, verdict: Verdict, checks: &[CheckResult]) {
+        match verdict {
+            Verdict::Pass => self.back(at, change),
+            Verdict::Inconclusive if attempt < self.plan.operation_of(change).attempts => {
+                self.schedule(
+                    change,
+                    at.after(self.backoff(change, attempt + 1, Span::default())),
+                    Stage::BackCheck { attempt: attempt + 1 },
+                );
+            }
+            Verdict::Inconclusive | Verdict::Fail => {
+                self.stuck(change, StuckReason::NotRestored, Some(unpassed(verdict, checks, "CUT3511")));
+            }
+        }
+    }
+
+    fn back_look_failed(&mut self, at: Timestamp, change: ChangeNo, stage: Stage, failure: &Failure) {
+        let (next, attempt) = match stage {
+            Stage::BackLook { attempt } => (Stage::BackLook { attempt: attempt + 1 }, attempt),
+            Stage::BackCompare { attempt, look } => (Stage::BackCompare { attempt, look: look + 1 }, look),
+            Stage::BackCheck { attempt } => (Stage::BackCheck { attempt: attempt + 1 }, attempt),
+            other => (other, u32::MAX),
+        };
+        match self.retry_at(at, change, self.plan.operation_of(change), attempt, failure) {
+            Some(due) => self.schedule(change, due, next),
+            None => self.stuck(change, StuckReason::Unreadable, Some(failure.clone())),
+        }
+    }
+
+    /// A fresh look found the pre-image: the change is back.
+    fn back(&mut self, at: Timestamp, change: ChangeNo) {
+        for member in self.members(change) {
+            let state = &mut self.changes[member.index()];
+            state.written = false;
+            state.unknown = false;
+            state.present = false;
+            state.proven = false;
+        }
+        if self.changes[change.index()].alone {
+            self.changes[change.index()].alone = false;
+            return self.settle(at, change, Stage::RolledBack);
+        }
+        for member in self.members(change) {
+            self.rest(member, Stage::RolledBack);
+        }
+        for member in self.members(change) {
+            for dependency in self.dependencies(member) {
+                if let Some(count) = self.retreat.blockers.get_mut(&dependency) {
+                    *count = count.saturating_sub(1);
+                    self.unblock(at, dependency);
+                }
+            }
+            self.close_in_step(at, self.plan.change(member).step);
+        }
+    }
+
+    /// The change stays: a person is needed. What it depends on stays too.
+    fn stuck(&mut self, change: ChangeNo, reason: StuckReason, failure: Option<Failure>) {
+        let alone = self.changes[change.index()].alone;
+        let mut held = vec![(change, reason)];
+        while let Some((held_change, reason)) = held.pop() {
+            for member in self.members(held_change) {
+                let state = &mut self.changes[member.index()];
+                if matches!(state.stage, Stage::Stuck | Stage::RolledBack) {
+                    continue;
+                }
+                state.stuck = Some(reason);
+                self.rest(member, Stage::Stuck);
+                if !alone {
+                    held.extend(self.everything_needed_by(member).into_iter().map(|needed| (needed, StuckReason::Needed)));
+                }
+            }
+        }
+        if let Some(failure) = failure {
+            self.changes[change.index()].failure = Some(Box::new(failure));
+        }
+        if alone {
+            self.changes[change.index()].alone = false;
+            self.turn(Cause::Change { change });
+        }
+    }
+
+    /// Decides for every change whether and when it goes back.
+    pub(super) fn begin_retreat(&mut self, at: Timestamp) {
+        self.retreat = Retreat::default();
+        let goes: Vec<ChangeNo> = (0u32..).map(ChangeNo).take(self.changes.len()).filter(|change| self.goes_back(*change)).collect();
+        for change in &goes {
+            let state = &mut self.changes[change.index()];
+            state.stage = Stage::Blocked;
+            state.alone = false;
+            state.stuck = None;
+            state.dispatched = false;
+            self.retreat.blockers.insert(*change, 0);
+            *self.retreat.open.entry(self.plan.change(*change).step).or_default() += 1;
+        }
+        self.fold_chains(&goes);
+        for change in &goes {
+            for dependency in self.dependencies(*change) {
+                if let Some(count) = self.retreat.blockers.get_mut(&dependency) {
+                    *count += 1;
+                }
+            }
+        }
+        for change in &goes {
+            if self.plan.operation_of(*change).irreversible && self.changes[change.index()].stage == Stage::Blocked {
+                self.stuck(*change, StuckReason::Irreversible, None);
+            }
+        }
+        for change in goes {
+            self.unblock(at, change);
+        }
+    }
+
+    fn goes_back(&self, change: ChangeNo) -> bool {
+        let state = &self.changes[change.index()];
+        let unanswered = matches!(state.stage, Stage::Applying { sent: true, .. } | Stage::GoingBack { .. });
+        state.written || state.unknown || unanswered
+    }
+
+    /// Chains that go back as one: the newest member stands for all.
+    fn fold_chains(&mut self, goes: &[ChangeNo]) {
+        for newest in goes {
+            let follows = |change: &ChangeNo| self.retreat.blockers.contains_key(change) && self.same_fold(*newest, *change);
+            if !self.plan.operation_of(*newest).collapses || self.chains.after[newest.index()].iter().any(follows) {
+                continue;
+            }
+            let mut members = vec![*newest];
+            while let Some(earlier) =
+                members.last().and_then(|last| self.chains.before[last.index()].iter().find(|change| follows(change)).copied())
+            {
+                members.push(earlier);
+            }
+            if members.len() > 1 {
+                members.reverse();
+                self.retreat.folded.insert(*newest, members);
+            }
+        }
+    }
+
+    /// Two changes of one step on the very same subject.
+    fn same_fold(&self, one: ChangeNo, other: ChangeNo) -> bool {
+        let (one_planned, other_planned) = (self.plan.change(one), self.plan.change(other));
+        one_planned.step == other_planned.step && self.plan.objects[one.index()] == self.plan.objects[other.index()]
+    }
+
+    /// The change and, if it stands for a chain, the chain's other members.
+    fn members(&self, change: ChangeNo) -> Vec<ChangeNo> {
+        self.retreat.folded.get(&change).cloned().unwrap_or_else(|| vec![change])
+    }
+
+    /// The change that goes back on behalf of this one.
+    fn representative(&self, change: ChangeNo) -> ChangeNo {
+        self.retreat.folded.iter().find(|(_, members)| members.contains(&change)).map_or(change, |(newest, _)| *newest)
+    }
+
+    /// What this change depends on, one step away, besides what its step reads: links, and the nearest change before
+    /// it on each object that goes back too.
+    fn dependencies(&self, change: ChangeNo) -> Vec<ChangeNo> {
+        let mut found = Vec::new();
+        let mut add = |dependency: ChangeNo| {
+            let folded = self.retreat.folded.values().any(|members| members.contains(&change) && members.contains(&dependency));
+            let dependency = if self.retreat.folded.is_empty() { dependency } else { self.representative(dependency) };
+            if !folded && !found.contains(&dependency) {
+                found.push(dependency);
+            }
+        };
+        self.plan.change(change).links.iter().for_each(|link| add(*link));
+        let mut earlier = self.chains.before[change.index()].clone();
+        while let Some(before) = earlier.pop() {
+            if self.retreat.blockers.contains_key(&before) {
+                add(before);
+            } else {
+                earlier.extend(&self.chains.before[before.index()]);
+            }
+        }
+        found
+    }
+
+    /// All that stays if this change stays: its dependencies and the changes of the steps that its step reads.
+    fn everything_needed_by(&self, change: ChangeNo) -> Vec<ChangeNo> {
+        let mut needed = self.dependencies(change);
+        let reads = &self.plan.step(self.plan.change(change).step).reads;
+        needed.extend(reads.iter().flat_map(|step| self.plan.changes_of(*step)));
+        needed.retain(|change| self.retreat.blockers.contains_key(change));
+        needed
+    }
+
+    /// Starts a change on its way if nothing that depends on it is left.
+    fn unblock(&mut self, at: Timestamp, change: ChangeNo) {
+        let step = self.plan.change(change).step;
+        let read = self.chains.read_by[step.index()].iter().any(|reader| self.retreat.open.get(reader).is_some_and(|open| *open > 0));
+        let stands_for_itself = self.representative(change) == change;
+        let free = self.members(change).iter().all(|member| self.retreat.blockers.get(member).is_none_or(|count| *count == 0));
+        if self.changes[change.index()].stage == Stage::Blocked && stands_for_itself && free && !read {
+            self.schedule(change, at, Stage::BackLook { attempt: 1 });
+        }
+    }
+
+    /// One more change of the step is back; those that the step reads may be free now.
+    fn close_in_step(&mut self, at: Timestamp, step: StepNo) {
+        let Some(open) = self.retreat.open.get_mut(&step) else { return };
+        *open = open.saturating_sub(1);
+        if *open > 0 {
+            return;
+        }
+        for read in self.plan.step(step).reads.clone() {
+            for change in self.plan.changes_of(read) {
+                self.unblock(at, change);
+            }
+        }
+    }
+
+    /// Whether the run is on its way back, or came to rest on it.
+    pub(super) fn is_backward(&self) -> bool {
+        matches!(self.mode, Mode::Backward | Mode::Ended { backward: true, .. } | Mode::Draining(super::Turn::Stop { backward: true }))
+    }
+}

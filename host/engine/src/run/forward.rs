@@ -1,0 +1,326 @@
+//! The life of a change on the way forward.
+
+use super::{
+    IllegalEvent, Mode, Run,
+    outlook::Cause,
+    stage::{CameBack, Stage},
+};
+use crate::{
+    change::ChangeNo,
+    event::{CheckResult, Event, Outcome, Proof, Recheck, Relation},
+    failure::{Failure, FailureCase},
+    manifest::Purpose,
+    plan::PlannedOperation,
+    timestamp::{Span, Timestamp},
+    verdict::Verdict,
+};
+
+impl Run {
+    /// Every pair of stage and event that may follow each other on the way forward; all others are illegal.
+    pub(super) fn apply_forward(&mut self, at: Timestamp, change: ChangeNo, event: &Event) -> Result<(), IllegalEvent> {
+        let stage = self.changes[change.index()].stage;
+        match (stage, event) {
+            (Stage::Recheck { link, .. }, Event::Rechecked { link: seen, relation, .. }) if link == *seen => {
+                self.rechecked(at, change, link, relation);
+            }
+            (Stage::Capture { .. }, Event::Captured { present, moved, .. }) => self.captured(at, change, *present, *moved),
+            (Stage::Apply { attempt }, Event::ApplyStarted { attempt: started, .. }) if attempt == *started => {
+                self.changes[change.index()].applying_since.get_or_insert(at);
+                self.set_off(change, Stage::Applying { attempt, sent: false });
+            }
+            (Stage::Applying { attempt, .. }, Event::WriteSent { .. }) => self.set_off(change, Stage::Applying { attempt, sent: true }),
+            (Stage::Applying { .. }, Event::WriteAnswered { .. }) => {}
+            (Stage::Applying { attempt, .. }, Event::ApplyEnded { outcome, .. }) => self.apply_ended(at, change, attempt, outcome),
+            (Stage::Compare { attempt, came_back, .. }, Event::Compared { relation, .. }) => {
+                self.compared(at, change, attempt, came_back, *relation);
+            }
+            (Stage::Check { attempt }, Event::Checked { verdict, checks, .. }) => self.checked(at, change, attempt, *verdict, checks),
+            (Stage::Prove { attempt }, Event::Proved { proof, checks, .. }) => self.proved(at, change, attempt, *proof, checks),
+            (
+                Stage::Recheck { .. } | Stage::Capture { .. } | Stage::Compare { .. } | Stage::Check { .. } | Stage::Prove { .. },
+                Event::HookFailed { failure, .. },
+            ) => self.look_failed(at, change, stage, failure),
+            _ => return Err(self.illegal(event)),
+        }
+        Ok(())
+    }
+
+    fn rechecked(&mut self, at: Timestamp, change: ChangeNo, link: u32, relation: &Recheck) {
+        let target = self.plan.change(change).links[link as usize];
+        let name = self.plan.name_of(target);
+        match relation {
+            Recheck::Same => {
+                let stage = if (link as usize) + 1 < self.plan.change(change).links.len() {
+                    Stage::Recheck { link: link + 1, attempt: 1 }
+                } else {
+                    Stage::Capture { attempt: 1 }
+                };
+                self.schedule(change, at, stage);
+            }
+            Recheck::SourceMoved => {
+                self.give_up_turn(change);
+                self.reopen(target, at);
+                if self.mode == Mode::Forward {
+                    self.cause = Some(Cause::Stale { change: target });
+                    self.mode = Mode::Draining(super::Turn::Pause);
+                }
+            }
+            Recheck::TargetMoved => {
+                let text = format!("somebody else wrote to what {name} had verified; nothing was retired");
+                self.fail(at, change, host_failure(FailureCase::Conflict, "CUT3501", text));
+            }
+            Recheck::CheckFailed(detail) => {
+                let text = format!("the checks of {name} no longer pass: {detail}");
+                self.fail(at, change, host_failure(FailureCase::Mismatch, "CUT3502", text));
+            }
+        }
+    }
+
+    fn captured(&mut self, at: Timestamp, change: ChangeNo, present: bool, moved: bool) {
+        let state = &mut self.changes[change.index()];
+        state.captured = true;
+        if moved {
+            let text = "somebody else wrote to it since its pre-image was taken".to_owned();
+            return self.fail(at, change, host_failure(FailureCase::Conflict, "CUT3503", text));
+        }
+        match (present, state.written) {
+            (true, false) => {
+                state.present = true;
+                self.verified(at, change);
+            }
+            (true, true) => self.schedule(change, at, Stage::Check { attempt: 1 }),
+            (false, _) => self.schedule(change, at, Stage::Apply { attempt: 1 }),
+        }
+    }
+
+    fn apply_ended(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, outcome: &Outcome) {
+        let operation = self.plan.operation_of(change);
+        let came_back = match outcome {
+            Outcome::Done => CameBack::Done,
+            Outcome::Again { after, note } => {
+                let since = self.changes[change.index()].applying_since.unwrap_or(at);
+                if after.since(since) <= operation.deadline {
+                    return self.schedule(change, *after, Stage::Apply { attempt });
+                }
+                let text = format!("it would wait longer than the step's deadline of {} for: {note}", operation.deadline);
+                self.changes[change.index()].failure = Some(Box::new(host_failure(FailureCase::Exhausted, "CUT3504", text)));
+                CameBack::Final
+            }
+            Outcome::Failed(failure) => {
+                self.changes[change.index()].failure = Some(Box::new(failure.clone()));
+                if failure.case.is_retryable() { CameBack::Retryable } else { CameBack::Final }
+            }
+            Outcome::Unknown(failure) => {
+                self.changes[change.index()].failure = Some(Box::new(failure.clone()));
+                self.changes[change.index()].written = true;
+                self.changes[change.index()].unknown = true;
+                CameBack::Unknown
+            }
+        };
+        self.schedule(change, at, Stage::Compare { attempt, look: 1, came_back });
+    }
+
+    fn compared(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, came_back: CameBack, relation: Relation) {
+        let operation = self.plan.operation_of(change);
+        let again = match came_back {
+            CameBack::Retryable => attempt < operation.attempts,
+            CameBack::Unknown => operation.resumable && attempt < operation.attempts,
+            CameBack::Done | CameBack::Final => false,
+        };
+        let state = &mut self.changes[change.index()];
+        state.written |= relation != Relation::PreImage;
+        state.unknown &= relation == Relation::Other;
+        match relation {
+            Relation::Expected => {
+                state.failure = None;
+                state.stale = false;
+                self.note_exposure(change, at);
+                self.schedule(change, at, Stage::Check { attempt: 1 });
+            }
+            Relation::NewExpected => {
+                state.stale = true;
+                self.schedule(change, at, Stage::Capture { attempt: 1 });
+            }
+            Relation::PreImage | Relation::Other if again => {
+                let floor = match state.failure.as_ref().map(|failure| failure.case) {
+                    Some(FailureCase::RateLimited(seconds)) => Span::seconds(u64::from(seconds)),
+                    _ => Span::default(),
+                };
+                let due = at.after(self.backoff(change, attempt + 1, floor));
+                self.schedule(change, due, Stage::Apply { attempt: attempt + 1 });
+            }
+            Relation::PreImage | Relation::Other => {
+                let failure = match (came_back, state.failure.take()) {
+                    (CameBack::Done, _) | (_, None) => {
+                        let found = if relation == Relation::PreImage { "nothing changed" } else { "its subject is not as expected" };
+                        host_failure(FailureCase::Mismatch, "CUT3505", format!("the plugin says that it applied the change, but {found}"))
+                    }
+                    (_, Some(failure)) => *failure,
+                };
+                self.fail(at, change, failure);
+            }
+        }
+    }
+
+    fn checked(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, verdict: Verdict, checks: &[CheckResult]) {
+        match verdict {
+            Verdict::Pass => {
+                if self.open_change_probes(at, change) {
+                    self.rest(change, Stage::Probe);
+                } else {
+                    self.verified(at, change);
+                }
+            }
+            Verdict::Inconclusive if attempt < self.plan.operation_of(change).attempts => {
+                self.schedule(change, at.after(self.backoff(change, attempt + 1, Span::default())), Stage::Check { attempt: attempt + 1 });
+            }
+            Verdict::Inconclusive | Verdict::Fail => self.fail(at, change, unpassed(verdict, checks, "CUT3506")),
+        }
+    }
+
+    /// All checks of the change passed.
+    pub(super) fn verified(&mut self, at: Timestamp, change: ChangeNo) {
+        if self.plan.operation_of(change).purpose == Purpose::Retire {
+            self.schedule(change, at, Stage::Prove { attempt: 1 });
+        } else {
+            self.settle(at, change, Stage::Settled);
+        }
+    }
+
+    fn proved(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, proof: Proof, checks: &[CheckResult]) {
+        let state = &mut self.changes[change.index()];
+        match proof {
+            Proof::Refused => {
+                state.proven = true;
+                self.settle(at, change, Stage::Settled);
+            }
+            Proof::NotProvable => {
+                state.not_provable = true;
+                self.settle(at, change, Stage::Settled);
+            }
+            Proof::Inconclusive if attempt < self.plan.operation_of(change).attempts => {
+                self.schedule(change, at.after(self.backoff(change, attempt + 1, Span::default())), Stage::Prove { attempt: attempt + 1 });
+            }
+            Proof::Inconclusive => self.fail(at, change, unpassed(Verdict::Inconclusive, checks, "CUT3508")),
+            Proof::Open => self.fail(at, change, unpassed(Verdict::Fail, checks, "CUT3507")),
+        }
+    }
+
+    /// A hook that writes nothing came to no result: again, or the change failed.
+    fn look_failed(&mut self, at: Timestamp, change: ChangeNo, stage: Stage, failure: &Failure) {
+        let operation = self.plan.operation_of(change);
+        let (next, attempt) = match stage {
+            Stage::Recheck { link, attempt } => (Stage::Recheck { link, attempt: attempt + 1 }, attempt),
+            Stage::Capture { attempt } => (Stage::Capture { attempt: attempt + 1 }, attempt),
+            Stage::Compare { attempt, look, came_back } => {
+                // Until it can be looked at, nobody knows what apply left.
+                self.changes[change.index()].written = true;
+                self.changes[change.index()].unknown = true;
+                (Stage::Compare { attempt, look: look + 1, came_back }, look)
+            }
+            Stage::Check { attempt } => (Stage::Check { attempt: attempt + 1 }, attempt),
+            Stage::Prove { attempt } => (Stage::Prove { attempt: attempt + 1 }, attempt),
+            other => (other, u32::MAX),
+        };
+        match self.retry_at(at, change, operation, attempt, failure) {
+            Some(due) => self.schedule(change, due, next),
+            None => self.fail(at, change, failure.clone()),
+        }
+    }
+
+    /// When to try again, if another attempt is allowed and can help.
+    pub(super) fn retry_at(
+        &self,
+        at: Timestamp,
+        change: ChangeNo,
+        operation: &PlannedOperation,
+        attempt: u32,
+        failure: &Failure,
+    ) -> Option<Timestamp> {
+        let floor = match failure.case {
+            FailureCase::RateLimited(seconds) => Span::seconds(u64::from(seconds)),
+            _ => Span::default(),
+        };
+        (failure.case.is_retryable() && attempt < operation.attempts).then(|| at.after(self.backoff(change, attempt + 1, floor)))
+    }
+
+    /// The change failed on the way forward: alone if the step allows it, else the step fails with it.
+    pub(super) fn fail(&mut self, at: Timestamp, change: ChangeNo, failure: Failure) {
+        self.changes[change.index()].failure = Some(Box::new(failure));
+        let step = self.plan.change(change).step;
+        let tolerated = self.count_failure(step) && !self.changes[change.index()].unknown;
+        if !tolerated {
+            self.rest(change, Stage::Failed);
+            return self.turn(Cause::Change { change });
+        }
+        if self.changes[change.index()].written {
+            self.changes[change.index()].alone = true;
+            self.schedule(change, at, Stage::BackLook { attempt: 1 });
+        } else {
+            self.settle(at, change, Stage::Failed);
+        }
+    }
+
+    /// The process died, or stopped, while this change was under way.
+    pub(super) fn forget_flight(&mut self, at: Timestamp, index: usize) {
+        let state = &mut self.changes[index];
+        match state.stage {
+            Stage::Applying { attempt, sent: false } => {
+                state.stage = Stage::Apply { attempt };
+                state.due = at;
+            }
+            Stage::Applying { attempt, sent: true } => {
+                state.written = true;
+                state.unknown = true;
+                state.stage = Stage::Compare { attempt, look: 1, came_back: CameBack::Unknown };
+                state.due = at;
+            }
+            Stage::GoingBack { attempt, sent: false } => {
+                state.stage = Stage::Back { attempt };
+                state.due = at;
+            }
+            Stage::GoingBack { sent: true, .. } => {
+                state.unknown = true;
+                state.stage = Stage::BackLook { attempt: 1 };
+                state.due = at;
+            }
+            _ => {}
+        }
+    }
+
+    /// After a pause: what failed is tried again.
+    pub(super) fn retry_failed(&mut self, at: Timestamp) {
+        self.cause = None;
+        for change in (0u32..).map(ChangeNo).take(self.changes.len()) {
+            let state = &mut self.changes[change.index()];
+            // One that failed within `max_failed` stays as it is: the step went on without it.
+            if state.stage != Stage::Failed || self.steps[self.plan.change(change).step.index()].has_settled(change) {
+                continue;
+            }
+            state.stage = if state.written {
+                Stage::Compare { attempt: 0, look: 1, came_back: CameBack::Unknown }
+            } else {
+                Stage::Capture { attempt: 1 }
+            };
+            state.due = at;
+            state.failure = None;
+            self.steps[self.plan.change(change).step.index()].failed = 0;
+        }
+        self.retry_series(at);
+    }
+}
+
+/// A failure that the host found.
+fn host_failure(case: FailureCase, code: &str, text: String) -> Failure {
+    Failure { case, code: Some(code.to_owned()), text }
+}
+
+/// The first check that did not pass, as a failure.
+pub(super) fn unpassed(verdict: Verdict, checks: &[CheckResult], code: &str) -> Failure {
+    let what = if verdict == Verdict::Fail { "failed" } else { "stayed inconclusive" };
+    let text = match checks.iter().find(|check| check.verdict == verdict) {
+        Some(check) => format!("check `{}` {what}: {}", check.name, check.detail),
+        None => format!("verification {what}: no check gave a result"),
+    };
+    host_failure(FailureCase::Mismatch, code, text)
+}

@@ -1,0 +1,195 @@
+//! Where one change stands.
+
+use serde::Serialize;
+
+use crate::{failure::Failure, timestamp::Timestamp};
+
+/// What is to happen next with a change. `Applying` and `GoingBack` are journaled intents; the rest is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Waits for its turn.
+    Planned,
+    /// A retire change: the link of that number is looked at again.
+    Recheck { link: u32, attempt: u32 },
+    /// The first look.
+    Capture { attempt: u32 },
+    /// Apply is to be called.
+    Apply { attempt: u32 },
+    /// Apply was called; `sent` once a request may have left.
+    Applying { attempt: u32, sent: bool },
+    /// Apply came back: the look after it.
+    Compare { attempt: u32, look: u32, came_back: CameBack },
+    /// The plugin's own checks.
+    Check { attempt: u32 },
+    /// The change's own probes are running.
+    Probe,
+    /// The old path is to be tried.
+    Prove { attempt: u32 },
+    /// Nothing more to do on the way forward.
+    Settled,
+    /// It failed on the way forward.
+    Failed,
+    /// It drifted, or something that it is about did not happen.
+    Deferred,
+    /// On the way back: waits for what depends on it.
+    Blocked,
+    /// The look before rollback.
+    BackLook { attempt: u32 },
+    /// Rollback is to be called.
+    Back { attempt: u32 },
+    /// Rollback was called.
+    GoingBack { attempt: u32, sent: bool },
+    /// Rollback came back: the look after it.
+    BackCompare { attempt: u32, look: u32 },
+    /// The plugin's own checks of the way back.
+    BackCheck { attempt: u32 },
+    /// Back, and checked.
+    RolledBack,
+    /// A person is needed.
+    Stuck,
+}
+
+/// How apply came back, for the look after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CameBack {
+    /// The plugin says that it is finished.
+    Done,
+    /// Without a result; another attempt may help.
+    Retryable,
+    /// Without a result; another attempt cannot help.
+    Final,
+    /// Nobody knows: a request may have left without an answer, or the process died.
+    Unknown,
+}
+
+/// A change in the run.
+#[derive(Debug, Clone)]
+pub(super) struct ChangeState {
+    pub(super) stage: Stage,
+    /// Earliest time for what `stage` asks for.
+    pub(super) due: Timestamp,
+    /// Handed out by `next`, answer outstanding.
+    pub(super) dispatched: bool,
+    /// It may have left something in the world: it takes part in a rollback.
+    pub(super) written: bool,
+    /// A pre-image is stored.
+    pub(super) captured: bool,
+    /// Nobody knows whether the last writing hook had its effect.
+    pub(super) unknown: bool,
+    /// Equal to what was wanted at first capture.
+    pub(super) present: bool,
+    /// Its source moved after verification.
+    pub(super) stale: bool,
+    /// The old path was refused.
+    pub(super) proven: bool,
+    /// The old path could not be tried by anybody any more.
+    pub(super) not_provable: bool,
+    /// The operator allowed it to go back over foreign writes.
+    pub(super) over: bool,
+    /// It goes back by itself, within `max_failed`.
+    pub(super) alone: bool,
+    /// When apply was first called, for the deadline of `again`.
+    pub(super) applying_since: Option<Timestamp>,
+    /// Why it failed, or is stuck.
+    pub(super) failure: Option<Box<Failure>>,
+    /// Why it stays.
+    pub(super) stuck: Option<StuckReason>,
+}
+
+impl ChangeState {
+    pub(super) const fn new() -> Self {
+        Self {
+            stage: Stage::Planned,
+            due: Timestamp(0),
+            dispatched: false,
+            written: false,
+            captured: false,
+            unknown: false,
+            present: false,
+            stale: false,
+            proven: false,
+            not_provable: false,
+            over: false,
+            alone: false,
+            applying_since: None,
+            failure: None,
+            stuck: None,
+        }
+    }
+
+    /// The phase, in the words of the design.
+    pub(super) const fn phase(&self) -> Phase {
+        match self.stage {
+            Stage::Planned | Stage::Recheck { .. } | Stage::Capture { .. } => {
+                if self.captured {
+                    Phase::Captured
+                } else {
+                    Phase::Planned
+                }
+            }
+            Stage::Apply { .. } | Stage::Applying { .. } => Phase::Captured,
+            Stage::Compare { came_back: CameBack::Unknown, .. } => Phase::Unknown,
+            Stage::Compare { .. } => Phase::Captured,
+            Stage::Check { .. } | Stage::Probe => Phase::Applied,
+            Stage::Prove { .. } => Phase::Verified,
+            Stage::Settled if self.proven => Phase::Proven,
+            Stage::Settled => Phase::Verified,
+            Stage::Failed => Phase::Failed,
+            Stage::Deferred => Phase::Deferred,
+            Stage::Blocked | Stage::BackLook { .. } | Stage::Back { .. } | Stage::GoingBack { .. } => {
+                if self.unknown {
+                    Phase::Unknown
+                } else {
+                    Phase::GoingBack
+                }
+            }
+            Stage::BackCompare { .. } | Stage::BackCheck { .. } => Phase::GoingBack,
+            Stage::RolledBack => Phase::RolledBack,
+            Stage::Stuck => Phase::Stuck,
+        }
+    }
+}
+
+/// The phase of a change as people see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Nothing happened yet.
+    Planned,
+    /// The pre-image is stored.
+    Captured,
+    /// The world is as expected.
+    Applied,
+    /// All checks passed, or it was present.
+    Verified,
+    /// The old path is refused.
+    Proven,
+    /// It failed on the way forward.
+    Failed,
+    /// Nobody knows yet whether a write had its effect.
+    Unknown,
+    /// On its way back.
+    GoingBack,
+    /// Back, and checked.
+    RolledBack,
+    /// A person is needed.
+    Stuck,
+    /// Left out.
+    Deferred,
+}
+
+/// Why a change stays although the run goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StuckReason {
+    /// Somebody else wrote to its subject.
+    Conflict,
+    /// Its step is irreversible.
+    Irreversible,
+    /// Something that depends on it stays.
+    Needed,
+    /// Rollback was tried as often as allowed.
+    NotRestored,
+    /// The world could not be read.
+    Unreadable,
+}

@@ -1,0 +1,246 @@
+//! The JSON Schema (2020-12) of workflow files, for editors: `cutover schema`.
+
+use serde_json::{Map, Value, json};
+
+use crate::manifest::{Catalog, Operation, Purpose};
+
+/// The schema of a workflow file; with a catalog also of the plugins' own inputs.
+#[must_use]
+pub fn workflow_schema(catalog: Option<&Catalog>) -> Value {
+    let operations = || {
+        let plugins = catalog.into_iter().flat_map(|catalog| &catalog.plugins);
+        plugins.flat_map(|(alias, offer)| {
+            offer.manifest.operations.iter().map(move |operation| (format!("{alias}.{}", operation.name), operation))
+        })
+    };
+    let probes: Vec<_> = operations().filter(|(_, operation)| operation.purpose == Purpose::Observe).collect();
+    let tasks: Vec<_> = operations().filter(|(_, operation)| operation.purpose != Purpose::Observe).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "cutover workflow",
+        "type": "object",
+        "required": ["cutover", "name", "step"],
+        "additionalProperties": false,
+        "properties": {
+            "cutover": { "const": 1, "description": "The edition of the workflow language." },
+            "name": name("The workflow's name."),
+            "owner": text("Who answers for it; shown in plan and evidence."),
+            "on_failure": choice(&["rollback", "pause"], "What follows a failure."),
+            "on_drift": choice(&["stop", "defer"], "What follows a plan that no longer fits the world."),
+            "keep_pre_images": duration("How long pre-images are kept after the end of a run. Default 72h."),
+            "inputs": table(&input()),
+            "plugins": table(&plugin()),
+            "connections": table(&connection()),
+            "dual_run": dual_run(),
+            "step": { "type": "array", "minItems": 1, "items": step(&tasks, &probes) },
+        },
+    })
+}
+
+fn text(description: &str) -> Value {
+    json!({ "type": "string", "description": description })
+}
+
+fn name(description: &str) -> Value {
+    json!({ "type": "string", "pattern": "^[a-z][a-z0-9_-]{0,63}$", "description": description })
+}
+
+fn duration(description: &str) -> Value {
+    json!({ "type": "string", "pattern": "^[0-9]", "description": description, "examples": ["90s", "10m", "72h"] })
+}
+
+fn credential(description: &str) -> Value {
+    json!({ "type": "string", "pattern": "^(env|file|exec):.", "description": format!("{description} `env:NAME`, `file:PATH` or `exec:COMMAND`.") })
+}
+
+fn choice(words: &[&str], description: &str) -> Value {
+    json!({ "enum": words, "description": description })
+}
+
+fn count(least: u32, most: u32, description: &str) -> Value {
+    json!({ "type": "integer", "minimum": least, "maximum": most, "description": description })
+}
+
+fn list(item: &Value) -> Value {
+    json!({ "type": "array", "items": item })
+}
+
+fn table(value: &Value) -> Value {
+    json!({ "type": "object", "propertyNames": { "pattern": "^[a-z][a-z0-9_-]{0,63}$" }, "additionalProperties": value })
+}
+
+/// A table with closed keys.
+fn closed(required: &[&str], properties: &Value) -> Value {
+    json!({ "type": "object", "required": required, "additionalProperties": false, "properties": properties })
+}
+
+fn pointers() -> Value {
+    list(&json!({ "type": "string", "pattern": "^(/.*)?$", "description": "A JSON pointer; `*` stands for one segment." }))
+}
+
+fn input() -> Value {
+    closed(
+        &["type"],
+        &json!({
+            "type": { "type": "string", "pattern": "^((list|map)<)*(string|integer|number|boolean|duration)>*$", "description": "string, integer, number, boolean, duration, list<T> or map<T>." },
+            "default": { "description": "The value if none is given." },
+            "description": text("For help."),
+        }),
+    )
+}
+
+fn plugin() -> Value {
+    let digest = json!({ "type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "description": "The component it must be." });
+    json!({ "oneOf": [
+        closed(&["package", "version"], &json!({ "package": text("`namespace:name`, looked up in the plugin path."), "version": text("Such as `0.1`."), "digest": digest })),
+        closed(&["path"], &json!({ "path": text("A file, relative to the workflow."), "digest": digest })),
+    ] })
+}
+
+fn connection() -> Value {
+    let members = json!({ "description": "A CSV file, or a table: name → address.", "oneOf": [{ "type": "string" }, { "type": "object", "additionalProperties": { "type": "string" } }] });
+    let kind = |kind: &str| json!({ "const": kind });
+    let insecure = json!({ "type": "boolean", "description": "Allow plain http beyond loopback." });
+    json!({ "oneOf": [
+        closed(&["kind"], &json!({
+            "kind": kind("http"), "url": text("Grants exactly its own authority."), "members": members,
+            "token": credential("A bearer token:"), "username": credential("Basic login:"), "password": credential("Basic login:"),
+            "client_cert": credential("A TLS client certificate:"), "client_key": credential("Its key:"), "ca": credential("A CA to trust:"),
+            "insecure": insecure, "socket": text("A unix socket."), "reads": list(&text("A read that is not GET or HEAD, as `POST /search`.")),
+            "public": pointers(), "rate": count(1, 10_000, "Most requests per second."), "timeout": duration("Longest wait for a response."),
+        })),
+        closed(&["kind"], &json!({
+            "kind": kind("file"), "path": text("A folder."), "members": members, "identity": credential("The age identity:"),
+            "recipients": list(&text("`age1…` or `file:PATH`.")),
+        })),
+        closed(&["kind"], &json!({
+            "kind": kind("vault"), "url": text("Grants exactly its own authority."), "members": members, "namespace": text("The namespace."),
+            "token": credential("A token:"), "ca": credential("A CA to trust:"), "insecure": insecure,
+            "approle": closed(&["role_id", "secret_id"], &json!({ "mount": text("Default `approle`."), "role_id": credential("The role id:"), "secret_id": credential("The secret id:") })),
+            "jwt": closed(&["role", "token"], &json!({ "mount": text("Default `jwt`."), "role": text("The role."), "token": credential("The JWT:") })),
+        })),
+    ] })
+}
+
+fn dual_run() -> Value {
+    closed(
+        &["from", "until", "max"],
+        &json!({
+            "from": name("The step that begins it."), "until": name("The step that ends it."), "min": duration("The soak."), "max": duration("The deadline."),
+        }),
+    )
+}
+
+fn step(tasks: &[(String, &Operation)], probes: &[(String, &Operation)]) -> Value {
+    let bindings = json!({ "type": "object", "additionalProperties": { "type": "string" }, "description": "Role → connection." });
+    let rollout = closed(
+        &[],
+        &json!({
+            "cohorts": list(&json!({ "type": "string", "pattern": "^([1-9][0-9]*|[1-9][0-9]?%|100%|group:.+)$" })),
+            "parallel": count(1, 256, "Most changes at once. Default 8."),
+            "max_failed": { "oneOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^[0-9]+%$" }] },
+        }),
+    );
+    let grant = closed(
+        &["role", "pointer", "reason"],
+        &json!({ "role": text("The role."), "pointer": text("A JSON pointer."), "reason": text("Stands in plan and evidence.") }),
+    );
+    let mut schema = closed(
+        &["id"],
+        &json!({
+            "id": name("Unique in the file."),
+            "uses": uses(tasks),
+            "with": { "type": "object" },
+            "connections": bindings,
+            "verify_with": bindings,
+            "rollout": rollout,
+            "accept": list(&text("A material loss.")),
+            "timeout": duration("Longest hook call. Default 60s."),
+            "deadline": duration("Longest time for one change. Default 24h."),
+            "retry": closed(&[], &json!({ "attempts": count(1, 100, "Default 3."), "backoff": duration("Default 1s.") })),
+            "irreversible": { "type": "boolean" },
+            "changes": { "type": "string", "pattern": "^steps\\." },
+            "needs": list(&json!({ "type": "string" })),
+            "for_each": { "description": "A list or map, or a reference to one." },
+            "when": text("A predicate over inputs, steps and each."),
+            "plaintext": list(&grant),
+            "public": { "type": "object", "additionalProperties": pointers() },
+            "gate": { "const": "wait" },
+            "for": duration("How long the gate waits."),
+            "until": { "description": "A time with a zone." },
+            "verify": list(&probe(&bindings, probes)),
+        }),
+    );
+    schema["oneOf"] = json!([{ "required": ["uses"] }, { "required": ["gate"] }]);
+    per_operation(&mut schema, tasks);
+    schema
+}
+
+fn probe(bindings: &Value, probes: &[(String, &Operation)]) -> Value {
+    let mut schema = closed(
+        &["uses", "expect"],
+        &json!({
+            "uses": uses(probes),
+            "connections": bindings,
+            "with": { "type": "object" },
+            "public": pointers(),
+            "per": choice(&["change", "cohort", "step"], "Default step."),
+            "every": duration("The time between samples. Default 10s."),
+            "for": duration("How long it goes on looking."),
+            "timeout": duration("Longest call. Default 60s."),
+            "max_failures": count(0, 100_000, "How many samples may fail."),
+            "expect": text("A predicate over result, inputs and each."),
+        }),
+    );
+    per_operation(&mut schema, probes);
+    schema
+}
+
+/// With a catalog the operations are known by name.
+fn uses(operations: &[(String, &Operation)]) -> Value {
+    let names: Vec<&str> = operations.iter().map(|(name, _)| name.as_str()).collect();
+    let mut schema = text("`plugin.operation`.");
+    if !names.is_empty() {
+        schema["examples"] = json!(names);
+    }
+    schema
+}
+
+/// The operation's own input schema and roles, wherever a step uses it.
+fn per_operation(schema: &mut Value, operations: &[(String, &Operation)]) {
+    let cases: Vec<Value> = operations
+        .iter()
+        .map(|(name, operation)| {
+            let roles: Map<String, Value> = operation.roles.iter().map(|role| (role.name.clone(), json!({ "type": "string" }))).collect();
+            let required: Vec<&str> = operation.roles.iter().map(|role| role.name.as_str()).collect();
+            json!({
+                "if": { "properties": { "uses": { "const": name } }, "required": ["uses"] },
+                "then": { "properties": { "with": embedded(name, &operation.input_schema), "connections": closed(&required, &Value::Object(roles)) } },
+            })
+        })
+        .collect();
+    if !cases.is_empty() {
+        schema["allOf"] = Value::Array(cases);
+    }
+}
+
+/// A schema with an id of its own, so that its `#/$defs` still mean itself; references may stand for any value.
+fn embedded(name: &str, schema: &Value) -> Value {
+    let mut schema = or_reference(schema);
+    if let Some(map) = schema.as_object_mut() {
+        map.remove("$schema");
+        map.insert("$id".to_owned(), format!("urn:cutover:{name}").into());
+    }
+    schema
+}
+
+/// Lets each property also be a text with `${…}`.
+fn or_reference(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        for property in properties.values_mut() {
+            *property = json!({ "anyOf": [or_reference(property), { "type": "string", "pattern": "\\$\\{" }] });
+        }
+    }
+    schema
+}

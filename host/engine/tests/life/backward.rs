@@ -1,0 +1,160 @@
+//! The way back.
+
+use cutover_engine::{Ending, Event, Phase, PlannedOperation, PlannedStep, StepNo, StuckReason};
+
+use crate::world::{Draft, Fault, World, pause, plain, retires};
+
+#[test]
+fn a_failed_change_takes_everything_back() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])]).step("more", plain, &[("c", "z", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.values.insert("x".into(), "before".into());
+    world.fault("more/c", Fault::CheckFails);
+    assert_eq!(world.finish(), Ending::RolledBack);
+    assert_eq!(world.values, [("x".to_owned(), "before".to_owned())].into());
+}
+
+#[test]
+fn a_change_goes_back_after_what_links_it_and_what_follows_it() {
+    let plan = Draft::new()
+        .step("copy", plain, &[("a", "x", &[])])
+        .step("retire", retires(0), &[("a", "old", &["a"])])
+        .step("again", plain, &[("z", "x", &[])])
+        .step("last", plain, &[("f", "other", &[])])
+        .plan(|_| {});
+    let mut world = World::new(plan);
+    world.fault("last/f", Fault::Denied);
+    assert_eq!(world.finish(), Ending::RolledBack);
+    let back: Vec<_> = world.calls.iter().filter(|call| call.starts_with("roll back")).map(String::as_str).collect();
+    assert_eq!(back.last(), Some(&"roll back copy/a"));
+    assert_eq!(back.len(), 3);
+}
+
+#[test]
+fn a_half_written_change_goes_back_too() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x+y", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.fault("copy/a", Fault::Half);
+    assert_eq!(world.finish(), Ending::RolledBack);
+    assert!(world.values.is_empty());
+}
+
+#[test]
+fn a_foreign_write_is_a_conflict_and_stays_untouched() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    assert_eq!(world.finish(), Ending::Completed);
+    world.values.insert("x".into(), "foreign".into());
+    world.record(Event::RollbackRequested { over: Vec::new() });
+    assert_eq!(world.finish(), Ending::Stuck);
+    assert_eq!(world.values, [("x".to_owned(), "foreign".to_owned())].into(), "everything else is restored");
+    let open: Vec<_> = world.run.open().collect();
+    assert_eq!((open[0].change, open[0].reason), (world.change("copy/a"), StuckReason::Conflict));
+
+    let over = world.change("copy/a");
+    world.record(Event::RollbackRequested { over: vec![over] });
+    assert_eq!(world.finish(), Ending::RolledBack);
+    assert!(world.values.is_empty(), "over is explicit");
+}
+
+#[test]
+fn an_irreversible_step_is_a_wall() {
+    let wall = |step: &mut PlannedStep, operation: &mut PlannedOperation| {
+        retires(0)(step, operation);
+        operation.irreversible = true;
+    };
+    let changes: &[(&str, &str, &[&str])] = &[("a", "x", &[]), ("b", "y", &[])];
+    let plan = Draft::new()
+        .step("copy", plain, changes)
+        .step("destroy", wall, &[("a", "old-a", &["a"])])
+        .step("later", plain, &[("f", "z", &[])])
+        .plan(|_| {});
+    let mut world = World::new(plan);
+    world.fault("later/f", Fault::Denied);
+    assert_eq!(world.finish(), Ending::Stuck);
+    assert_eq!(world.values["x"], "copy/a", "what was destroyed at the source stays at the target");
+    assert!(!world.values.contains_key("y"), "what nothing depends on goes back");
+    let open: Vec<_> = world.run.open().map(|open| (open.change, open.reason)).collect();
+    assert_eq!(open, [(world.change("copy/a"), StuckReason::Needed), (world.change("destroy/a"), StuckReason::Irreversible)]);
+}
+
+#[test]
+fn a_step_whose_input_names_another_goes_back_first() {
+    let reads = |step: &mut PlannedStep, _: &mut PlannedOperation| step.reads = vec![StepNo(0)];
+    let plan = Draft::new()
+        .step("make", plain, &[("a", "x", &[])])
+        .step("use", reads, &[("b", "y", &[]), ("c", "z", &[])])
+        .step("last", plain, &[("f", "other", &[])])
+        .plan(|_| {});
+    let mut world = World::new(plan.clone());
+    world.fault("last/f", Fault::Denied);
+    assert_eq!(world.finish(), Ending::RolledBack);
+    assert_eq!(world.calls.last().map(String::as_str), Some("roll back make/a"));
+
+    let mut world = World::new(plan);
+    world.fault("last/f", Fault::Denied);
+    world.fault("use/b", Fault::RollbackStays);
+    assert_eq!(world.finish(), Ending::Stuck);
+    let open: Vec<_> = world.run.open().map(|open| (open.change, open.reason)).collect();
+    assert_eq!(open, [(world.change("make/a"), StuckReason::Needed), (world.change("use/b"), StuckReason::NotRestored)]);
+}
+
+#[test]
+fn a_chain_that_collapses_goes_back_as_one() {
+    let collapses = |_: &mut PlannedStep, operation: &mut PlannedOperation| operation.collapses = true;
+    let plan = Draft::new()
+        .step("shift", collapses, &[("10", "w", &[]), ("50", "w", &[]), ("100", "w", &[])])
+        .step("last", plain, &[("f", "other", &[])])
+        .plan(|_| {});
+    let mut world = World::new(plan);
+    world.values.insert("w".into(), "0".into());
+    world.fault("last/f", Fault::Denied);
+    assert_eq!(world.finish(), Ending::RolledBack);
+    let back: Vec<_> = world.calls.iter().filter(|call| call.starts_with("roll back")).collect();
+    assert_eq!(back, ["roll back shift/100"]);
+    assert_eq!(world.values["w"], "0");
+    assert_eq!(world.run.phase(world.change("shift/10")), Phase::RolledBack);
+}
+
+#[test]
+fn a_rollback_that_does_not_restore_is_stuck_and_can_be_resumed() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[])]).step("last", plain, &[("f", "other", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.fault("last/f", Fault::Denied);
+    world.fault("copy/a", Fault::RollbackStays);
+    assert_eq!(world.finish(), Ending::Stuck);
+    assert_eq!(world.calls.iter().filter(|call| call.starts_with("roll back")).count(), 3);
+    world.faults.clear();
+    world.crash();
+    assert_eq!(world.finish(), Ending::RolledBack);
+    assert!(world.values.is_empty());
+}
+
+#[test]
+fn an_old_path_that_still_works_takes_the_retirement_back() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[])]).step("retire", retires(0), &[("a", "old", &["a"])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.fault("retire/a", Fault::StillOpen);
+    assert_eq!(world.finish(), Ending::RolledBack);
+    assert!(world.values.is_empty());
+}
+
+#[test]
+fn a_paused_run_can_go_back() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])]).plan(pause);
+    let mut world = World::new(plan);
+    world.fault("copy/b", Fault::Denied);
+    assert_eq!(world.finish(), Ending::Paused);
+    world.record(Event::RollbackRequested { over: Vec::new() });
+    assert_eq!(world.finish(), Ending::RolledBack);
+    assert!(world.values.is_empty());
+}
+
+#[test]
+fn without_pre_images_there_is_no_way_back() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    assert_eq!(world.finish(), Ending::Completed);
+    world.record(Event::PreImagesDestroyed {});
+    assert!(world.run.apply(world.now, &Event::RollbackRequested { over: Vec::new() }).is_err());
+}

@@ -1,0 +1,276 @@
+//! The way forward.
+
+use cutover_engine::{Cause, Cohort, Ending, Event, Next, Per, Phase, PlanError, Span, StepNo, StepPhase, Verdict, WaitReason};
+
+use crate::world::{Draft, Fault, World, dual_run, pause, plain, probe, retires};
+
+#[test]
+fn applies_verifies_and_ends() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    assert_eq!(world.finish(), Ending::Completed);
+    assert_eq!(world.values["x"], "copy/a");
+    assert_eq!(world.run.phase(world.change("copy/b")), Phase::Verified);
+}
+
+#[test]
+fn what_is_as_wanted_is_present_and_not_written() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.values.insert("x".into(), "copy/a".into());
+    assert_eq!(world.finish(), Ending::Completed);
+    assert!(world.calls.is_empty() && world.run.is_present(world.change("copy/a")));
+}
+
+#[test]
+fn a_failure_that_may_pass_is_tried_again_after_a_growing_pause() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.fault("copy/a", Fault::Unavailable);
+    let before = world.now;
+    assert_eq!(world.finish(), Ending::Completed);
+    assert_eq!(world.calls.len(), 3);
+    assert!(world.now >= before.after(Span::seconds(3)), "1 s, then 2 s");
+}
+
+#[test]
+fn a_plugin_that_says_done_without_doing_is_found_out() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[])]).plan(pause);
+    let mut world = World::new(plan);
+    world.fault("copy/a", Fault::Lies);
+    assert_eq!(world.finish(), Ending::Paused);
+    assert_eq!(world.run.failure(world.change("copy/a")).and_then(|failure| failure.code.as_deref()), Some("CUT3505"));
+}
+
+#[test]
+fn a_lost_answer_is_resolved_by_the_world() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.fault("copy/a", Fault::Lost);
+    assert_eq!(world.finish(), Ending::Completed);
+    assert_eq!(world.calls, ["apply copy/a"], "the world was as expected: nothing is written twice");
+}
+
+#[test]
+fn changes_on_one_object_happen_in_order_and_never_together() {
+    let shape = |_: &mut _, operation: &mut cutover_engine::PlannedOperation| operation.parallel = 16;
+    let plan = Draft::new().step("shift", shape, &[("10", "w", &[]), ("50", "w", &[]), ("100", "w", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    assert_eq!(world.finish(), Ending::Completed);
+    assert_eq!(world.calls, ["apply shift/10", "apply shift/50", "apply shift/100"]);
+}
+
+#[test]
+fn a_cohort_waits_for_the_probe_of_the_one_before() {
+    let shape = |_: &mut _, operation: &mut cutover_engine::PlannedOperation| {
+        operation.cohorts = vec![Cohort::Count(1), Cohort::Percent(100)];
+        operation.probes = vec![probe(Per::Cohort, 2, 0)];
+    };
+    let plan = Draft::new().step("copy", shape, &[("a", "x", &[]), ("b", "y", &[]), ("c", "z", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.verdicts = vec![Verdict::Pass, Verdict::Pass, Verdict::Fail];
+    assert_eq!(world.finish(), Ending::RolledBack);
+    assert_eq!(world.calls, ["apply copy/a", "roll back copy/a"], "the second cohort was never touched");
+    assert!(matches!(world.run.cause(), Some(Cause::Probe { step: StepNo(0), .. })));
+}
+
+#[test]
+fn inconclusive_samples_are_never_a_pass() {
+    let shape = |_: &mut _, operation: &mut cutover_engine::PlannedOperation| operation.probes = vec![probe(Per::Step, 1, 1)];
+    let plan = Draft::new().step("copy", shape, &[("a", "x", &[])]).plan(pause);
+    let mut world = World::new(plan.clone());
+    world.verdicts = vec![Verdict::Inconclusive, Verdict::Inconclusive];
+    assert_eq!(world.finish(), Ending::Paused);
+    world.record(Event::Resumed {});
+    assert_eq!(world.finish(), Ending::Completed, "after a person looked, the probe starts afresh");
+
+    let mut world = World::new(plan);
+    world.verdicts = vec![Verdict::Inconclusive];
+    assert_eq!(world.finish(), Ending::Completed, "one of two may be without result");
+}
+
+#[test]
+fn a_probe_per_change_holds_that_change() {
+    let shape = |_: &mut _, operation: &mut cutover_engine::PlannedOperation| {
+        operation.parallel = 1;
+        operation.max_failed = 1;
+        operation.probes = vec![probe(Per::Change, 0, 0)];
+    };
+    let plan = Draft::new().step("copy", shape, &[("a", "x", &[]), ("b", "y", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.verdicts = vec![Verdict::Fail];
+    assert_eq!(world.finish(), Ending::Completed);
+    assert_eq!(world.run.phase(world.change("copy/a")), Phase::RolledBack, "within max_failed it goes back alone");
+    assert!(!world.values.contains_key("x") && world.values.contains_key("y"));
+}
+
+#[test]
+fn a_wait_is_a_timer_of_the_host() {
+    let plan = Draft::new().step("order", plain, &[("a", "x", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.fault("order/a", Fault::Waits);
+    let before = world.now;
+    assert_eq!(world.finish(), Ending::Completed);
+    assert!(world.now >= before.after(Span::seconds(90)));
+}
+
+#[test]
+fn a_wait_beyond_the_deadline_fails_the_change() {
+    let shape = |_: &mut _, operation: &mut cutover_engine::PlannedOperation| operation.deadline = Span::seconds(60);
+    let plan = Draft::new().step("order", shape, &[("a", "x", &[])]).plan(pause);
+    let mut world = World::new(plan);
+    world.fault("order/a", Fault::Waits);
+    assert_eq!(world.finish(), Ending::Paused);
+    assert_eq!(world.run.failure(world.change("order/a")).and_then(|failure| failure.code.as_deref()), Some("CUT3504"));
+}
+
+#[test]
+fn a_gate_and_the_soak_are_waited_out() {
+    let plan = Draft::new()
+        .step("copy", plain, &[("a", "x", &[])])
+        .gate("settle", 30)
+        .step("retire", retires(0), &[("a", "old", &["a"])])
+        .plan(dual_run(0, 2, 100, 200));
+    let mut world = World::new(plan);
+    let before = world.now;
+    let mut reasons = Vec::new();
+    loop {
+        match world.run.next(world.now) {
+            Next::Do(command) => world.perform(command),
+            Next::Record(event) => world.record(event),
+            Next::Wait { until, reason } => {
+                reasons.push(reason);
+                world.now = until;
+            }
+            Next::Ended(ending) => break assert_eq!(ending, Ending::Completed),
+            Next::Busy { .. } => panic!("nothing is in flight"),
+        }
+    }
+    assert_eq!(reasons, [WaitReason::Gate(StepNo(1)), WaitReason::Soak(StepNo(2))]);
+    assert_eq!(world.now, before.after(Span::seconds(100)));
+    assert_eq!(world.run.phase(world.change("retire/a")), Phase::Proven);
+    assert_eq!(world.run.dual_run_deadline(), None);
+}
+
+#[test]
+fn a_dual_run_past_its_deadline_fails_the_step_that_should_end_it() {
+    let plan = Draft::new()
+        .step("copy", plain, &[("a", "x", &[])])
+        .gate("settle", 500)
+        .step("retire", retires(0), &[("a", "old", &["a"])])
+        .plan(dual_run(0, 2, 0, 200));
+    let mut world = World::new(plan);
+    assert_eq!(world.finish(), Ending::RolledBack);
+    assert_eq!(world.run.cause(), Some(&Cause::DualRun { step: StepNo(2) }));
+    assert!(!world.values.contains_key("x"));
+}
+
+#[test]
+fn a_moved_source_pauses_before_anything_is_retired() {
+    let plan = Draft::new()
+        .step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])])
+        .gate("settle", 10)
+        .step("retire", retires(0), &[("a", "old-a", &["a"]), ("b", "old-b", &["b"])])
+        .plan(|_| {});
+    let mut world = World::new(plan);
+    let copied = world.change("copy/a");
+    let ending = loop {
+        match world.run.next(world.now) {
+            Next::Do(command) => world.perform(command),
+            Next::Record(event) => world.record(event),
+            Next::Wait { until, .. } => {
+                world.now = until;
+                world.wanted.insert(copied, "newer".into());
+            }
+            Next::Ended(ending) => break ending,
+            Next::Busy { .. } => panic!("nothing is in flight"),
+        }
+    };
+    assert_eq!(ending, Ending::Paused);
+    assert_eq!(world.run.cause(), Some(&Cause::Stale { change: copied }));
+    assert!(!world.values.contains_key("old-a"), "nothing was retired on a stale copy");
+    world.crash();
+    assert_eq!(world.finish(), Ending::Completed);
+    assert_eq!(world.values["x"], "newer");
+    assert!(world.values.contains_key("old-a") && world.values.contains_key("old-b"));
+    assert!(!world.run.is_stale(copied));
+}
+
+#[test]
+fn a_target_that_moved_is_a_conflict_and_nothing_is_retired() {
+    let plan = Draft::new()
+        .step("copy", plain, &[("a", "x", &[])])
+        .gate("settle", 10)
+        .step("retire", retires(0), &[("a", "old", &["a"])])
+        .plan(pause);
+    let mut world = World::new(plan);
+    loop {
+        match world.run.next(world.now) {
+            Next::Do(command) => world.perform(command),
+            Next::Record(event) => world.record(event),
+            Next::Wait { until, .. } => {
+                world.now = until;
+                world.values.insert("x".into(), "foreign".into());
+            }
+            Next::Ended(ending) => break assert_eq!(ending, Ending::Paused),
+            Next::Busy { .. } => panic!("nothing is in flight"),
+        }
+    }
+    assert_eq!(world.run.failure(world.change("retire/a")).and_then(|failure| failure.code.as_deref()), Some("CUT3501"));
+    assert!(!world.values.contains_key("old"));
+}
+
+#[test]
+fn deferred_changes_take_along_what_links_them() {
+    let plan = Draft::new()
+        .step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])])
+        .step("retire", retires(0), &[("a", "old-a", &["a"]), ("b", "old-b", &["b"])])
+        .plan(|_| {});
+    let mut world = World::new(plan.clone());
+    world.run = cutover_engine::Run::new(plan.clone());
+    world.journal.clear();
+    let left_out = world.change("copy/a");
+    world.record(Event::Started { plan: plan.digest, deferred: vec![left_out] });
+    assert_eq!(world.finish(), Ending::Completed);
+    assert_eq!(world.run.phase(world.change("retire/a")), Phase::Deferred);
+    assert!(world.values.contains_key("old-b") && !world.values.contains_key("old-a"));
+}
+
+#[test]
+fn steps_on_one_object_without_an_order_do_not_plan() {
+    let unordered = |step: &mut cutover_engine::PlannedStep, _: &mut _| step.needs.clear();
+    let errors = Draft::new().step("one", plain, &[("a", "x", &[])]).step("two", unordered, &[("a", "x", &[])]).try_plan(|_| {});
+    assert!(
+        matches!(&errors.expect_err("a contradiction")[..], [PlanError::Unordered { first, second, .. }] if first == "one" && second == "two")
+    );
+}
+
+#[test]
+fn a_retire_change_without_a_link_does_not_plan() {
+    let errors = Draft::new().step("copy", plain, &[("a", "x", &[])]).step("retire", retires(0), &[("a", "old", &[])]).try_plan(|_| {});
+    assert!(matches!(&errors.expect_err("a contradiction")[..], [PlanError::RetiresUnlinked { .. }]));
+}
+
+#[test]
+fn independent_steps_run_side_by_side_and_are_told_apart() {
+    let beside = |step: &mut cutover_engine::PlannedStep, _: &mut _| step.needs.clear();
+    let plan = Draft::new().step("one", plain, &[("a", "x", &[])]).step("two", beside, &[("a", "y", &[])]).plan(pause);
+    let mut world = World::new(plan);
+    world.fault("one/a", Fault::Denied);
+    assert_eq!(world.finish(), Ending::Paused);
+    let phases: Vec<_> = world.run.steps().map(|step| step.phase).collect();
+    assert_eq!(phases[0], StepPhase::Failed);
+}
+
+#[test]
+fn a_stop_ends_at_the_next_safe_point_and_is_resumed() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    let Next::Do(first) = world.run.next(world.now) else { panic!("a command") };
+    world.record(Event::StopRequested {});
+    assert_eq!(world.run.next(world.now), Next::Busy { until: None }, "what is in flight ends first");
+    world.perform(first);
+    assert_eq!(world.finish(), Ending::Interrupted);
+    world.crash();
+    assert_eq!(world.finish(), Ending::Completed);
+}

@@ -1,0 +1,6 @@
+//! The whole life of a run, driven without a runtime.
+
+mod backward;
+mod forward;
+mod random;
+mod world;

@@ -1,0 +1,231 @@
+//! The one loop: ask the run what is next, perform it, journal the answer, tell the run.
+
+mod ledger;
+mod look;
+mod perform;
+mod probe;
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use cutover_engine::{ChangeNo, Command, Ending, Event, Failure, IllegalEvent, Next, Plan, Run, RunId, Span, Timestamp, WaitReason};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use self::perform::Performer;
+use crate::{
+    bodies::Bodies,
+    change_memory::ChangeMemory,
+    clock::Clock,
+    entropy::Entropy,
+    equipment::Equipment,
+    journal::{Anchor, Journal, JournalError, Lsn},
+    policy::CallLimits,
+    sealed_log::SealedLog,
+    sealing::SealingKey,
+};
+
+/// What a drive needs besides the run itself.
+pub struct Outfit {
+    /// The run's id.
+    pub id: RunId,
+    /// Plugins and connections.
+    pub equipment: Equipment,
+    /// The changes' bodies.
+    pub bodies: Bodies,
+    /// Where events go.
+    pub journal: Arc<Journal<Event>>,
+    /// Where states and values go.
+    pub sealed: Arc<SealedLog>,
+    /// The plan's sealing key.
+    pub key: Arc<SealingKey>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// For every hook call.
+    pub limits: CallLimits,
+    /// A longer wait ends the process; `resume` goes on.
+    pub longest_wait: Span,
+}
+
+/// Sees every event after it was taken note of.
+pub type Observer<'o> = Box<dyn FnMut(&Run, Timestamp, &Event) + Send + 'o>;
+
+/// Why a drive broke off. The journal is whole up to there; `resume` goes on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DriveError {
+    /// The journal cannot be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A defect of this program.
+    #[error("a defect of cutover: {0}")]
+    Illegal(#[from] IllegalEvent),
+    /// A task of this program panicked.
+    #[error("a defect of cutover: a task ended without an answer")]
+    Lost,
+}
+
+/// Drives a run until it comes to rest. `stop` ends when a person asks to stop at the next safe point.
+pub async fn drive(
+    run: &mut Run,
+    outfit: Arc<Outfit>,
+    first: Option<Event>,
+    stop: impl Future<Output = ()> + Send,
+    observer: Observer<'_>,
+) -> Result<(Ending, Anchor), DriveError> {
+    let (answers, incoming) = mpsc::channel(64);
+    let performer = Performer::new(run.plan().clone(), outfit.clone(), Answers(answers))
+        .map_err(|failure| DriveError::Illegal(IllegalEvent { event: "start".to_owned(), state: failure.to_string() }))?;
+    let mut driver = Driver { run, outfit, performer: Arc::new(performer), incoming, observer };
+    if let Some(event) = first {
+        driver.record(&event)?;
+    }
+    let ending = driver.to_rest(stop).await?;
+    driver.outfit.journal.flush().await?;
+    Ok((ending, driver.outfit.journal.head()))
+}
+
+struct Driver<'r> {
+    run: &'r mut Run,
+    outfit: Arc<Outfit>,
+    performer: Arc<Performer>,
+    incoming: mpsc::Receiver<Answer>,
+    observer: Observer<'r>,
+}
+
+impl Driver<'_> {
+    async fn to_rest(&mut self, stop: impl Future<Output = ()> + Send) -> Result<Ending, DriveError> {
+        let mut stop = std::pin::pin!(stop);
+        let mut stopping = false;
+        loop {
+            match self.run.next(self.outfit.clock.now()) {
+                Next::Do(command) => self.start(command),
+                Next::Record(event) => drop(self.record(&event)?),
+                Next::Ended(ending) => return Ok(ending),
+                Next::Wait { until, reason } if self.is_too_long(until, &reason) => {
+                    self.record(&Event::Ended { ending: Ending::Waiting { until } })?;
+                }
+                next @ (Next::Wait { .. } | Next::Busy { .. }) => {
+                    let until = match next {
+                        Next::Wait { until, .. } => Some(until),
+                        Next::Busy { until } => until,
+                        _ => None,
+                    };
+                    let clock = self.outfit.clock.clone();
+                    let timer = async move {
+                        match until {
+                            Some(until) => clock.sleep_until(until).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        biased;
+                        () = &mut stop, if !stopping => {
+                            stopping = true;
+                            self.record(&Event::StopRequested {})?;
+                        }
+                        answer = self.incoming.recv() => self.take(answer.ok_or(DriveError::Lost)?)?,
+                        () = timer => {}
+                    }
+                }
+            }
+            // Answers that are here already are taken before the next command is asked for.
+            while let Ok(answer) = self.incoming.try_recv() {
+                self.take(answer)?;
+            }
+        }
+    }
+
+    /// Pauses between attempts and samples are waited out; what a plugin or a gate waits for may take days.
+    fn is_too_long(&self, until: Timestamp, _reason: &WaitReason) -> bool {
+        until.since(self.outfit.clock.now()) > self.outfit.longest_wait
+    }
+
+    fn start(&self, command: Command) {
+        let performer = self.performer.clone();
+        tokio::spawn(async move { performer.perform(command).await });
+    }
+
+    fn take(&mut self, answer: Answer) -> Result<(), DriveError> {
+        match answer {
+            Answer::Event { event, durable } => {
+                let lsn = self.record(&event)?;
+                if let Some(durable) = durable {
+                    // Whoever asked may be gone with its hook's time limit; the record stays.
+                    let _ = durable.send(lsn);
+                }
+                Ok(())
+            }
+            Answer::Panicked => Err(DriveError::Lost),
+        }
+    }
+
+    fn record(&mut self, event: &Event) -> Result<Lsn, DriveError> {
+        let at = self.outfit.clock.now();
+        self.run.apply(at, event)?;
+        let lsn = self.outfit.journal.append(at, event)?;
+        (self.observer)(self.run, at, event);
+        if let Some(change) = event.change() {
+            self.performer.forget_if_at_rest(self.run, change);
+        }
+        Ok(lsn)
+    }
+}
+
+/// What a task tells the driver.
+enum Answer {
+    /// Something happened; `durable` gets the record's number.
+    Event { event: Event, durable: Option<oneshot::Sender<Lsn>> },
+    /// A task died.
+    Panicked,
+}
+
+/// A task's way to the driver.
+#[derive(Clone)]
+struct Answers(mpsc::Sender<Answer>);
+
+impl Answers {
+    async fn send(&self, event: Event) {
+        // A driver that is gone broke off with an error; nobody waits for this answer.
+        let _ = self.0.send(Answer::Event { event, durable: None }).await;
+    }
+
+    /// Journals an event and waits until it is durable, and all that was appended before it.
+    async fn send_durable(&self, journal: &Journal<Event>, event: Event) -> Result<(), Failure> {
+        let (durable, number) = oneshot::channel();
+        let gone = || broken_journal("the driver ended");
+        self.0.send(Answer::Event { event, durable: Some(durable) }).await.map_err(|_| gone())?;
+        let lsn = number.await.map_err(|_| gone())?;
+        journal.sync(lsn).await.map_err(|error| broken_journal(&error.to_string()))
+    }
+}
+
+fn broken_journal(text: &str) -> Failure {
+    Failure { case: cutover_engine::FailureCase::Exhausted, code: Some("CUT3408".to_owned()), text: format!("the journal: {text}") }
+}
+
+/// Memories of the changes under way.
+#[derive(Default)]
+struct Memories(Mutex<HashMap<ChangeNo, Arc<ChangeMemory>>>);
+
+impl Memories {
+    fn get(&self, outfit: &Outfit, plan: &Plan, change: ChangeNo) -> Result<Arc<ChangeMemory>, Failure> {
+        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(memory) = memories.get(&change) {
+            return Ok(memory.clone());
+        }
+        let memory = ChangeMemory::load(outfit.sealed.clone(), outfit.key.clone(), change, plan.name_of(change))?;
+        let memory = Arc::new(memory);
+        memories.insert(change, memory.clone());
+        Ok(memory)
+    }
+
+    fn forget(&self, change: ChangeNo) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&change);
+    }
+}

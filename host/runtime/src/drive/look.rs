@@ -1,0 +1,149 @@
+//! The host's own looks at the world: what was there, what is there now, and what that means.
+
+use std::collections::HashSet;
+
+use cutover_engine::{
+    BackRelation, ChangeNo, Digest, Event, Failure, FailureCase, Object, Recheck, Relation, Verdict, canonical_digest, equal_outside,
+};
+use serde_json::Value;
+
+use super::perform::{Hands, HookName, Performer, defect};
+use crate::{
+    hook::{Answer, Call, Stage},
+    session::RawResponse,
+};
+
+/// What a capture found.
+struct Look {
+    state: Option<Value>,
+    expected: Option<Value>,
+    read: HashSet<Object>,
+    raw: Vec<RawResponse>,
+}
+
+impl Performer {
+    /// A capture in a fresh, read-only instance, held against the rules for captures.
+    async fn look(&self, hands: &Hands<'_>, attempt: u32) -> Result<Look, Failure> {
+        let (result, session, report) = self
+            .call(hands, HookName::Capture, attempt, None, |context, operation, change| Call::Capture { context, operation, change })
+            .await;
+        let Answer::Snapshot { state, expected } = result? else {
+            return Err(defect("the sandbox gave another answer than asked for".to_owned()));
+        };
+        let read: HashSet<Object> = hands.body.subject.iter().filter(|object| report.read.contains(object)).cloned().collect();
+        if read.is_empty() {
+            return Err(refused("CUT3410", "its capture read no object of the change's subject"));
+        }
+        if state.as_ref().is_some_and(|state| !session.vouches_for(state)) {
+            return Err(refused("CUT3411", "its capture returned a state with sealed values that it did not read"));
+        }
+        Ok(Look { state, expected, read, raw: report.raw })
+    }
+
+    /// The first look: the pre-image, and whether there is anything to do.
+    pub(super) async fn capture(&self, change: ChangeNo, attempt: u32) -> Result<Event, Failure> {
+        let hands = self.hands(change)?;
+        let look = self.look(&hands, attempt).await?;
+        let present = look.state == look.expected;
+        let alike = equal_outside(look.state.as_ref(), look.expected.as_ref(), &hands.planned.server_chosen);
+        if !present && alike && !hands.planned.self_checking {
+            return Err(refused("CUT3412", "the host has nothing to compare: state and expected differ only where the server chooses"));
+        }
+        let known = {
+            let before = hands.memory.remembered();
+            before.pre_image.as_ref().is_none_or(|pre_image| *pre_image == look.state) || before.after.as_ref() == Some(&look.state)
+        };
+        let event = Event::Captured {
+            change,
+            present,
+            moved: !known && !present,
+            state: digest(look.state.as_ref()),
+            expected: digest(look.expected.as_ref()),
+        };
+        hands.memory.store_capture(look.state, look.expected, look.read, &look.raw)?;
+        Ok(event)
+    }
+
+    /// The look after apply: what the world says of it.
+    pub(super) async fn compare(&self, change: ChangeNo, attempt: u32) -> Result<Event, Failure> {
+        let hands = self.hands(change)?;
+        let look = self.look(&hands, attempt).await?;
+        let places = &hands.planned.server_chosen;
+        let relation = {
+            let before = hands.memory.remembered();
+            if equal_outside(look.state.as_ref(), before.expected.as_ref(), places) {
+                Relation::Expected
+            } else if Some(&look.state) == before.pre_image.as_ref() {
+                Relation::PreImage
+            } else if look.expected != before.expected && equal_outside(look.state.as_ref(), look.expected.as_ref(), places) {
+                Relation::NewExpected
+            } else {
+                Relation::Other
+            }
+        };
+        let after = digest(look.state.as_ref());
+        hands.memory.store_after(look.state)?;
+        Ok(Event::Compared { change, relation, after })
+    }
+
+    /// A linked change is looked at and verified again before what it copied is retired.
+    pub(super) async fn recheck(&self, change: ChangeNo, link: u32, target: ChangeNo, attempt: u32) -> Result<Event, Failure> {
+        let hands = self.hands(target)?;
+        let look = self.look(&hands, attempt).await?;
+        let (source_moved, target_moved) = {
+            let before = hands.memory.remembered();
+            // A change that was present was never written: its pre-image is what was verified.
+            let verified = before.after.as_ref().or(before.pre_image.as_ref());
+            let same = verified.is_some_and(|verified| equal_outside(look.state.as_ref(), verified.as_ref(), &hands.planned.server_chosen));
+            (look.expected != before.expected, !same)
+        };
+        let relation = if source_moved {
+            Recheck::SourceMoved
+        } else if target_moved {
+            Recheck::TargetMoved
+        } else {
+            match self.verify(&hands, target, attempt, Stage::Applied).await? {
+                (Verdict::Pass, ..) => Recheck::Same,
+                (verdict, checks, _) => {
+                    let detail = checks.iter().find(|check| check.verdict != Verdict::Pass);
+                    let detail = detail.map_or_else(|| "no check gave a result".to_owned(), |check| format!("`{}`: {}", check.name, check.detail));
+                    if verdict == Verdict::Inconclusive {
+                        return Err(Failure { case: FailureCase::Unavailable, code: Some("CUT3413".to_owned()), text: detail });
+                    }
+                    Recheck::CheckFailed(detail)
+                }
+            }
+        };
+        Ok(Event::Rechecked { change, link, relation })
+    }
+
+    /// A look on the way back, before or after rollback.
+    pub(super) async fn back_look(&self, change: ChangeNo, origin: ChangeNo, attempt: u32, before: bool) -> Result<Event, Failure> {
+        let hands = self.hands(change)?;
+        let look = self.look(&hands, attempt).await?;
+        let pre_image = self.pre_image(origin)?;
+        let residue = self.plan.residue_of(change);
+        let relation = if equal_outside(look.state.as_ref(), pre_image.as_ref(), &residue) {
+            BackRelation::PreImage
+        } else if hands.memory.remembered().after.as_ref() == Some(&look.state) {
+            BackRelation::After
+        } else {
+            BackRelation::Other
+        };
+        let state = digest(look.state.as_ref());
+        if before {
+            return Ok(Event::BackLooked { change, relation, state });
+        }
+        hands.memory.store_after(look.state)?;
+        Ok(Event::BackCompared { change, relation, state })
+    }
+}
+
+/// States are journaled by digest: their tokens say nothing without the plan's key.
+fn digest(state: Option<&Value>) -> Option<Digest> {
+    state.map(canonical_digest)
+}
+
+fn refused(code: &str, text: &str) -> Failure {
+    Failure { case: FailureCase::Refused, code: Some(code.to_owned()), text: text.to_owned() }
+}

@@ -1,0 +1,338 @@
+//! Performs one command and answers with its event.
+
+use std::{
+    collections::HashSet,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicU32},
+    time::Duration,
+};
+
+use cutover_engine::{
+    ChangeBody, ChangeNo, CheckResult, Command, Event, Failure, FailureCase, Operation, Outcome, Phase, Plan, PlannedOperation, Proof, Run,
+    Span, StepNo, Verdict,
+};
+use futures_util::FutureExt as _;
+
+use super::{Answer, Answers, Memories, Outfit, ledger::ChangeLedger, probe::Prober};
+use crate::{
+    change_memory::ChangeMemory,
+    equipment::Seats,
+    hook::{self, Call, HookContext, Stage},
+    policy::Hook,
+    sandbox::Plugin,
+    session::{Ledger, Report, Rights, Session},
+};
+
+/// Performs commands. Shared by all tasks of a run.
+pub(super) struct Performer {
+    pub(super) plan: Arc<Plan>,
+    pub(super) outfit: Arc<Outfit>,
+    answers: Answers,
+    memories: Memories,
+    steps: Vec<Option<StepTools>>,
+    pub(super) probers: Vec<Vec<Prober>>,
+}
+
+/// What the hooks of one step work with.
+struct StepTools {
+    plugin: Arc<Plugin>,
+    operation: Arc<Operation>,
+    seats: Arc<Seats>,
+    verify_seats: Arc<Seats>,
+}
+
+/// Everything about one change that a hook needs.
+pub(super) struct Hands<'p> {
+    pub(super) change: ChangeNo,
+    pub(super) planned: &'p PlannedOperation,
+    tools: &'p StepTools,
+    pub(super) body: ChangeBody,
+    pub(super) memory: Arc<ChangeMemory>,
+}
+
+/// The hooks by the names of the contract; part of idempotency keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HookName {
+    Capture,
+    Apply,
+    Rollback,
+    Verify(Stage),
+}
+
+impl Performer {
+    pub(super) fn new(plan: Arc<Plan>, outfit: Arc<Outfit>, answers: Answers) -> Result<Self, Failure> {
+        let mut steps = Vec::with_capacity(plan.header.steps.len());
+        let mut probers = Vec::with_capacity(plan.header.steps.len());
+        for step in &plan.header.steps {
+            let Some(planned) = step.operation().filter(|operation| !operation.skipped) else {
+                steps.push(None);
+                probers.push(Vec::new());
+                continue;
+            };
+            let operation = outfit.equipment.operation(&planned.plugin, &planned.operation)?.clone();
+            let seats = Arc::new(outfit.equipment.seats(planned, false)?);
+            let verify_seats = if planned.verify_with.is_empty() { seats.clone() } else { Arc::new(outfit.equipment.seats(planned, true)?) };
+            let plugin = outfit.equipment.plugins[&planned.plugin].clone();
+            steps.push(Some(StepTools { plugin, operation: Arc::new(operation), seats, verify_seats }));
+            probers.push(planned.probes.iter().map(|probe| Prober::new(&outfit, probe, &plan)).collect::<Result<_, _>>()?);
+        }
+        Ok(Self { plan, outfit, answers, memories: Memories::default(), steps, probers })
+    }
+
+    /// Performs a command; its event goes to the driver, also if this program panics on the way.
+    pub(super) async fn perform(self: Arc<Self>, command: Command) {
+        let answers = self.answers.clone();
+        match AssertUnwindSafe(self.event_of(command)).catch_unwind().await {
+            Ok(event) => answers.send(event).await,
+            Err(_) => drop(answers.0.send(Answer::Panicked).await),
+        }
+    }
+
+    /// Memory of a change at rest is in the sealed log; it need not be here too.
+    pub(super) fn forget_if_at_rest(&self, run: &Run, change: ChangeNo) {
+        if matches!(
+            run.phase(change),
+            Phase::Verified | Phase::Proven | Phase::RolledBack | Phase::Stuck | Phase::Failed | Phase::Deferred
+        ) {
+            self.memories.forget(change);
+        }
+    }
+
+    async fn event_of(&self, command: Command) -> Event {
+        let change = match command {
+            Command::Observe { step, probe, scope, sample } => return self.observe(step, probe, scope, sample).await,
+            Command::Capture { change, .. }
+            | Command::Apply { change, .. }
+            | Command::Compare { change, .. }
+            | Command::Check { change, .. }
+            | Command::Prove { change, .. }
+            | Command::Recheck { change, .. }
+            | Command::BackLook { change, .. }
+            | Command::Rollback { change, .. }
+            | Command::BackCompare { change, .. }
+            | Command::BackCheck { change, .. } => change,
+        };
+        let result = match command {
+            Command::Capture { attempt, .. } => self.capture(change, attempt).await,
+            Command::Apply { attempt, .. } => self.write(change, change, attempt, HookName::Apply, false).await,
+            Command::Compare { attempt, .. } => self.compare(change, attempt).await,
+            Command::Check { attempt, .. } => self.check(change, attempt).await,
+            Command::Prove { attempt, .. } => self.prove(change, attempt).await,
+            Command::Recheck { link, target, attempt, .. } => self.recheck(change, link, target, attempt).await,
+            Command::BackLook { origin, attempt, .. } => self.back_look(change, origin, attempt, true).await,
+            Command::Rollback { origin, attempt, over, .. } => self.write(change, origin, attempt, HookName::Rollback, over).await,
+            Command::BackCompare { origin, attempt, .. } => self.back_look(change, origin, attempt, false).await,
+            Command::BackCheck { origin, attempt, .. } => self.back_check(change, origin, attempt).await,
+            Command::Observe { .. } => unreachable!("handled above"),
+        };
+        result.unwrap_or_else(|failure| Event::HookFailed { change, failure })
+    }
+
+    pub(super) fn hands(&self, change: ChangeNo) -> Result<Hands<'_>, Failure> {
+        let step: StepNo = self.plan.change(change).step;
+        let tools = self.steps[step.index()].as_ref().ok_or_else(|| defect("a change of a step without an operation".to_owned()))?;
+        let body = self.outfit.bodies.read(change).map_err(|error| defect(error.to_string()))?;
+        let memory = self.memories.get(&self.outfit, &self.plan, change)?;
+        Ok(Hands { change, planned: self.plan.operation_of(change), tools, body, memory })
+    }
+
+    /// Calls a hook in a fresh instance and takes the host's own notes with its answer.
+    pub(super) async fn call(
+        &self,
+        hands: &Hands<'_>,
+        name: HookName,
+        attempt: u32,
+        ledger: Option<Arc<dyn Ledger>>,
+        call: impl FnOnce(HookContext, String, ChangeBody) -> Call,
+    ) -> (Result<hook::Answer, Failure>, Arc<Session>, Report) {
+        let seats = if matches!(name, HookName::Verify(_)) { &hands.tools.verify_seats } else { &hands.tools.seats };
+        let rights = Rights {
+            operation: hands.tools.operation.clone(),
+            seats: seats.clone(),
+            hook: if ledger.is_some() { Hook::Writing } else { Hook::Looking },
+            subject: hands.body.subject.clone(),
+            captured: if ledger.is_some() { hands.memory.remembered().captured.clone() } else { HashSet::new() },
+            keep_raw: name == HookName::Capture && hands.memory.remembered().pre_image.is_none(),
+        };
+        let label = self.plan.name_of(hands.change);
+        let session =
+            Arc::new(Session::new(rights, hands.memory.scope.clone(), ledger, self.outfit.entropy.clone(), self.outfit.limits, label));
+        let context = self.context(hands, name, attempt);
+        let call = call(context, hands.planned.operation.clone(), hands.body.clone());
+        let timeout = Duration::from_millis(hands.planned.timeout.0);
+        let mut result = hands.tools.plugin.call(session.clone(), call, timeout).await;
+        let mut report = session.report();
+        if let Some(violation) = report.violation.take() {
+            result = Err(violation);
+        }
+        (result, session, report)
+    }
+
+    fn context(&self, hands: &Hands<'_>, name: HookName, attempt: u32) -> HookContext {
+        let now = self.outfit.clock.now();
+        let change = hands.body.id.to_string();
+        let key = cutover_engine::Digest::of(format!("{}\n{}\n{name:?}", self.outfit.id, self.plan.name_of(hands.change)).as_bytes());
+        HookContext {
+            run: self.outfit.id.to_string(),
+            change,
+            attempt,
+            now,
+            deadline: now.after(hands.planned.timeout),
+            idempotency_key: key.to_string(),
+        }
+    }
+
+    /// Apply or rollback: the intent is journaled, then the hook is called.
+    async fn write(&self, change: ChangeNo, origin: ChangeNo, attempt: u32, name: HookName, over: bool) -> Result<Event, Failure> {
+        let apply = name == HookName::Apply;
+        let started = if apply { Event::ApplyStarted { change, attempt } } else { Event::RollbackStarted { change, attempt, over } };
+        let ended = move |outcome| if apply { Event::ApplyEnded { change, outcome } } else { Event::RollbackEnded { change, outcome } };
+        let hands = match self.hands(change) {
+            Ok(hands) => hands,
+            Err(failure) => {
+                self.answers.send(started).await;
+                return Ok(ended(Outcome::Failed(failure)));
+            }
+        };
+        let pre_image = match self.pre_image(origin) {
+            Ok(pre_image) => pre_image,
+            Err(failure) => {
+                self.answers.send(started).await;
+                return Ok(ended(Outcome::Failed(failure)));
+            }
+        };
+        // A memo must be durable before the call that gets it; everything else is synced by the first write.
+        let memo = hands.memory.remembered().memo.clone();
+        let recorded = if memo.is_some() {
+            self.answers.send_durable(&self.outfit.journal, started).await
+        } else {
+            self.answers.send(started).await;
+            Ok(())
+        };
+        if let Err(failure) = recorded {
+            return Ok(ended(Outcome::Failed(failure)));
+        }
+        let ledger = Arc::new(ChangeLedger {
+            change,
+            memory: hands.memory.clone(),
+            journal: self.outfit.journal.clone(),
+            answers: self.answers.clone(),
+            count: AtomicU32::new(0),
+        });
+        let (result, _, report) = self
+            .call(&hands, name, attempt, Some(ledger), |context, operation, change| {
+                if apply {
+                    Call::Apply { context, operation, change, pre_image, memo }
+                } else {
+                    Call::Rollback { context, operation, change, pre_image, memo }
+                }
+            })
+            .await;
+        Ok(ended(self.outcome(&hands, result, report)))
+    }
+
+    fn outcome(&self, hands: &Hands<'_>, result: Result<hook::Answer, Failure>, report: Report) -> Outcome {
+        let stored = match &result {
+            Ok(hook::Answer::Done { memo: Some(memo) } | hook::Answer::Again { memo, .. }) => hands.memory.store_memo(memo.clone()),
+            _ => Ok(()),
+        };
+        // A call that was ended from outside may have had a request under way.
+        let lost = report.lost.or_else(|| match &result {
+            Err(failure) if failure.case == FailureCase::Exhausted && !report.written.is_empty() => Some(failure.clone()),
+            _ => None,
+        });
+        match (lost, stored, result) {
+            (Some(failure), _, _) => Outcome::Unknown(failure),
+            (None, Err(failure), _) | (None, Ok(()), Err(failure)) => Outcome::Failed(failure),
+            (None, Ok(()), Ok(hook::Answer::Done { .. })) => Outcome::Done,
+            (None, Ok(()), Ok(hook::Answer::Again { after_seconds, note, .. })) => {
+                Outcome::Again { after: self.outfit.clock.now().after(Span::seconds(u64::from(after_seconds))), note }
+            }
+            (None, Ok(()), Ok(_)) => Outcome::Failed(defect("the sandbox gave another answer than asked for".to_owned())),
+        }
+    }
+
+    /// The pre-image of the change that `origin` names: its own, or the oldest of a chain that goes back as one.
+    pub(super) fn pre_image(&self, origin: ChangeNo) -> Result<Option<serde_json::Value>, Failure> {
+        let memory = self.memories.get(&self.outfit, &self.plan, origin)?;
+        let pre_image = memory.remembered().pre_image.clone();
+        pre_image.ok_or_else(|| defect(format!("{} has no pre-image", self.plan.name_of(origin))))
+    }
+
+    /// Calls verify and adds its checks up.
+    pub(super) async fn verify(
+        &self,
+        hands: &Hands<'_>,
+        origin: ChangeNo,
+        attempt: u32,
+        stage: Stage,
+    ) -> Result<(Verdict, Vec<CheckResult>, Report), Failure> {
+        let pre_image = self.pre_image(origin)?;
+        let memo = hands.memory.remembered().memo.clone();
+        let (result, _, report) = self
+            .call(hands, HookName::Verify(stage), attempt, None, |context, operation, change| Call::Verify {
+                context,
+                operation,
+                change,
+                pre_image,
+                memo,
+                stage,
+            })
+            .await;
+        let hook::Answer::Checks(checks) = result? else {
+            return Err(defect("the sandbox gave another answer than asked for".to_owned()));
+        };
+        let written = hands.memory.remembered().written.clone();
+        let looked = written.is_empty() || report.read_any(&written);
+        let verdict = add_up(&checks, looked, hands.planned.self_checking);
+        let checks = checks.into_iter().map(|check| CheckResult { name: check.name, verdict: check.verdict, detail: check.detail });
+        Ok((verdict, checks.collect(), report))
+    }
+
+    async fn check(&self, change: ChangeNo, attempt: u32) -> Result<Event, Failure> {
+        let hands = self.hands(change)?;
+        let (verdict, checks, _) = self.verify(&hands, change, attempt, Stage::Applied).await?;
+        Ok(Event::Checked { change, verdict, checks })
+    }
+
+    async fn back_check(&self, change: ChangeNo, origin: ChangeNo, attempt: u32) -> Result<Event, Failure> {
+        let hands = self.hands(change)?;
+        let (verdict, checks, _) = self.verify(&hands, origin, attempt, Stage::RolledBack).await?;
+        Ok(Event::BackChecked { change, verdict, checks })
+    }
+
+    /// The old path is tried: only a refusal that the host itself saw counts.
+    async fn prove(&self, change: ChangeNo, attempt: u32) -> Result<Event, Failure> {
+        let hands = self.hands(change)?;
+        let (verdict, checks, report) = self.verify(&hands, change, attempt, Stage::Retired).await?;
+        let not_provable = |check: &CheckResult| check.name == NOT_PROVABLE && check.verdict == Verdict::Inconclusive;
+        let proof = match verdict {
+            Verdict::Fail => Proof::Open,
+            _ if !checks.is_empty() && checks.iter().all(not_provable) => Proof::NotProvable,
+            Verdict::Pass if report.saw_refusal(&hands.body.subject) => Proof::Refused,
+            Verdict::Pass | Verdict::Inconclusive => Proof::Inconclusive,
+        };
+        Ok(Event::Proved { change, proof, checks })
+    }
+}
+
+/// The name of the only check of a retire change whose old credential cannot exist any more.
+const NOT_PROVABLE: &str = "not-provable";
+
+/// Fail beats inconclusive beats pass. Checks that looked nowhere near what was written pass nothing.
+fn add_up(checks: &[hook::Check], looked: bool, self_checking: bool) -> Verdict {
+    if checks.iter().any(|check| check.verdict == Verdict::Fail) {
+        Verdict::Fail
+    } else if checks.iter().any(|check| check.verdict == Verdict::Inconclusive) || (checks.is_empty() && self_checking) {
+        Verdict::Inconclusive
+    } else if checks.is_empty() || looked {
+        Verdict::Pass
+    } else {
+        Verdict::Inconclusive
+    }
+}
+
+/// Something that only a defect of this program or a damaged state folder can bring about.
+pub(super) fn defect(text: String) -> Failure {
+    Failure { case: FailureCase::Internal, code: Some("CUT3409".to_owned()), text }
+}

@@ -1,0 +1,388 @@
+//! From a checked workflow to a plan: resolves references and asks the plugins what they would change.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use cutover_engine::{
+    Catalog, ChangeBody, Diagnostic, Digest, Failure, Instance, Manifest, Plan, PlanBuilder, PlanError, PlanHeader, PlannedConnection,
+    PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, Probe, Scope, Step, StepNo, Task,
+    Wait, Work, Workflow,
+};
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use crate::{
+    entropy::Entropy,
+    equipment::Equipment,
+    hook::{Answer, Call},
+    policy::{CallLimits, Hook},
+    sealing::{self, SealingKey},
+    session::{Rights, Session},
+};
+
+/// How many linked changes go into one call of a plugin's `plan`.
+const LINKED_PAGE: usize = 200;
+
+/// Most pages that one call series may return: a plugin that never ends its list is stopped.
+const MAX_PAGES: usize = 100_000;
+
+/// Everything that planning works with.
+pub struct Planner<'p> {
+    /// The workflow, without errors.
+    pub workflow: &'p Workflow,
+    /// Its file, as messages name it.
+    pub file: String,
+    /// Its text.
+    pub text: &'p str,
+    /// What the plugins offer.
+    pub catalog: &'p Catalog,
+    /// Plugins and connections.
+    pub equipment: &'p Equipment,
+    /// The connections as the plan names them.
+    pub connections: BTreeMap<String, PlannedConnection>,
+    /// The plan's sealing key.
+    pub key: Arc<SealingKey>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// For every hook call.
+    pub limits: CallLimits,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PlanningError {
+    /// The workflow cannot be resolved.
+    #[error("the workflow cannot be planned")]
+    Workflow(Vec<Diagnostic>),
+    /// A plugin could not say what it would change.
+    #[error("step `{step}` could not be planned: {failure}")]
+    Hook {
+        /// The step.
+        step: String,
+        /// Line and column of the step.
+        place: (u32, u32),
+        /// What the plugin or the host said.
+        failure: Failure,
+    },
+    /// What the plugins planned cannot be done.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Contradiction(Vec<PlanError>),
+}
+
+impl Planner<'_> {
+    /// Plans every step.
+    pub async fn plan(&self, inputs: Map<String, Value>) -> Result<(Plan, String), PlanningError> {
+        let mut builder = PlanBuilder::new(self.header(inputs.clone()));
+        let mut scope = self.workflow.scope(inputs);
+        let mut outputs = Map::new();
+        let mut numbers: Vec<Vec<StepNo>> = vec![Vec::new(); self.workflow.steps.len()];
+        let mut bodies: BTreeMap<StepNo, Vec<ChangeBody>> = BTreeMap::new();
+        for index in self.in_order() {
+            let step = &self.workflow.steps[index];
+            let needs: Vec<StepNo> = step.after.iter().flat_map(|after| self.placed(&numbers, *after)).collect();
+            let Some(task) = step.task() else {
+                numbers[index] = vec![builder.add_step(self.gate(step, needs))];
+                continue;
+            };
+            let instances = step.instances(&scope).map_err(PlanningError::Workflow)?;
+            let mut keyed = Map::new();
+            for instance in instances {
+                let number = builder.add_step(self.planned_step(step, task, &instance, &needs, &numbers)?);
+                numbers[index].push(number);
+                let (changes, output) = if instance.skipped {
+                    (Vec::new(), Value::Null)
+                } else {
+                    self.ask(&mut builder, number, task, &bodies).await?
+                };
+                builder.close_step(output.clone(), |total| u32::try_from(task.rollout.max_failed.of(total)).unwrap_or(u32::MAX));
+                bodies.insert(number, changes);
+                match &instance.key {
+                    Some(key) => drop(keyed.insert(key.clone(), output)),
+                    None => drop(outputs.insert(step.id.value.to_string(), output)),
+                }
+            }
+            if task.for_each.is_some() {
+                outputs.insert(step.id.value.to_string(), Value::Object(keyed));
+            }
+            scope = scope.with_steps(Value::Object(outputs.clone()));
+        }
+        builder.set_dual_run(self.dual_run(&numbers));
+        builder.finish().map_err(PlanningError::Contradiction)
+    }
+
+    fn header(&self, inputs: Map<String, Value>) -> PlanHeader {
+        let plugins = self.catalog.plugins.iter().map(|(alias, offer)| {
+            let plugin = PlannedPlugin { name: offer.manifest.name.clone(), version: offer.manifest.version.clone(), digest: offer.digest };
+            (alias.clone(), plugin)
+        });
+        PlanHeader {
+            cutover_plan: PlanHeader::VERSION,
+            name: self.workflow.name.value.to_string(),
+            owner: self.workflow.owner.as_ref().map(|owner| owner.value.clone()).unwrap_or_default(),
+            file: self.file.clone(),
+            workflow: Digest::of(self.text.as_bytes()),
+            inputs,
+            on_failure: self.workflow.on_failure,
+            on_drift: self.workflow.on_drift,
+            keep_pre_images: self.workflow.keep_pre_images,
+            dual_run: None,
+            connections: self.connections.clone(),
+            plugins: plugins.collect(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// The steps so that each comes after those it needs; else in file order.
+    fn in_order(&self) -> Vec<usize> {
+        let steps = &self.workflow.steps;
+        let mut order: Vec<usize> = Vec::with_capacity(steps.len());
+        while let Some(next) =
+            (0..steps.len()).find(|index| !order.contains(index) && steps[*index].after.iter().all(|after| order.contains(after)))
+        {
+            order.push(next);
+        }
+        order
+    }
+
+    /// The plan's steps of a workflow step; a step that fanned out over nothing stands for those it needs.
+    fn placed(&self, numbers: &[Vec<StepNo>], index: usize) -> Vec<StepNo> {
+        if numbers[index].is_empty() {
+            self.workflow.steps[index].after.iter().flat_map(|after| self.placed(numbers, *after)).collect()
+        } else {
+            numbers[index].clone()
+        }
+    }
+
+    fn place_of(&self, place: cutover_engine::Place) -> (u32, u32) {
+        let (line, column) = place.line_column(self.text);
+        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+    }
+
+    fn gate(&self, step: &Step, needs: Vec<StepNo>) -> PlannedStep {
+        let (span, until) = match &step.body {
+            cutover_engine::Body::Wait(Wait::For(span)) => (Some(*span), None),
+            cutover_engine::Body::Wait(Wait::Until(until)) => (None, Some(*until)),
+            cutover_engine::Body::Task(_) => (None, None),
+        };
+        let place = self.place_of(step.id.place);
+        PlannedStep { id: step.id.value.to_string(), place, needs, reads: Vec::new(), linked: Vec::new(), work: Work::Wait { span, until } }
+    }
+
+    fn planned_step(
+        &self,
+        step: &Step,
+        task: &Task,
+        instance: &Instance,
+        needs: &[StepNo],
+        numbers: &[Vec<StepNo>],
+    ) -> Result<PlannedStep, PlanningError> {
+        let of = |id| self.workflow.position(id).map(|index| numbers[index].clone()).unwrap_or_default();
+        let reads = step.reads().iter().flat_map(of).collect();
+        let linked = task.changes.as_ref().map(|linked| of(&linked.value)).unwrap_or_default();
+        let offer = &self.catalog.plugins[&task.uses.value.plugin];
+        let manifest = &offer.manifest;
+        let operation = manifest.operation(&task.uses.value.operation).ok_or_else(|| {
+            let text = format!("plugin `{}` has no operation `{}`", manifest.name, task.uses.value.operation);
+            PlanningError::Workflow(vec![Diagnostic::error("CUT0202", task.uses.place, text)])
+        })?;
+        let probes = task.probes.iter().map(|probe| self.planned_probe(probe, instance)).collect::<Result<_, _>>()?;
+        let bound = |bindings: &BTreeMap<String, cutover_engine::Binding>| {
+            bindings.iter().map(|(role, binding)| (role.clone(), binding.connection.value.clone())).collect()
+        };
+        let planned = PlannedOperation {
+            plugin: task.uses.value.plugin.clone(),
+            operation: operation.name.clone(),
+            purpose: operation.purpose,
+            input: instance.input.clone(),
+            connections: bound(&task.connections),
+            verify_with: bound(&task.verify_with),
+            public: task.public.clone(),
+            plaintext: task
+                .plaintext
+                .iter()
+                .map(|grant| PlannedGrant { role: grant.role.value.clone(), pointer: grant.pointer.clone(), reason: grant.reason.clone() })
+                .collect(),
+            accept: task.accept.iter().map(|code| code.value.clone()).collect(),
+            cohorts: task.rollout.cohorts.clone(),
+            parallel: task.rollout.parallel,
+            max_failed: 0,
+            timeout: task.timeout,
+            deadline: task.deadline,
+            attempts: task.retry.attempts,
+            backoff: task.retry.backoff,
+            irreversible: task.irreversible || operation.irreversible,
+            resumable: operation.resumable,
+            collapses: operation.collapses,
+            self_checking: operation.self_checking,
+            server_chosen: operation.server_chosen.clone(),
+            residue: residue(manifest),
+            probes,
+            skipped: instance.skipped,
+            output: Value::Null,
+            changes: 0..0,
+        };
+        let work = Work::Operation(Box::new(planned));
+        Ok(PlannedStep { id: instance.id.clone(), place: self.place_of(step.id.place), needs: needs.to_vec(), reads, linked, work })
+    }
+
+    fn planned_probe(&self, probe: &Probe, instance: &Instance) -> Result<PlannedProbe, PlanningError> {
+        let input = if instance.skipped { Ok(Value::Null) } else { probe.with.resolve(&instance.scope) };
+        let input = input.map_err(|error| PlanningError::Workflow(vec![Diagnostic::error("CUT0213", error.place, error.message)]))?;
+        Ok(PlannedProbe {
+            place: self.place_of(probe.expect.place()),
+            plugin: probe.uses.value.plugin.clone(),
+            operation: probe.uses.value.operation.clone(),
+            input,
+            connections: probe.connections.iter().map(|(role, binding)| (role.clone(), binding.connection.value.clone())).collect(),
+            public: probe.public.clone(),
+            per: probe.per,
+            every: probe.every,
+            span: probe.window,
+            max_failures: probe.max_failures,
+            timeout: probe.timeout,
+            expect: probe.expect.text.clone(),
+            each: instance.scope.each().cloned().unwrap_or(Value::Null),
+        })
+    }
+
+    fn dual_run(&self, numbers: &[Vec<StepNo>]) -> Option<PlannedDualRun> {
+        let dual = self.workflow.dual_run.as_ref()?;
+        let of = |id| self.workflow.position(id).map(|index| numbers[index].clone()).unwrap_or_default();
+        Some(PlannedDualRun { from: of(&dual.from.value), until: of(&dual.until.value), min: dual.min, max: dual.max.value })
+    }
+
+    /// Asks the plugin for the step's changes, page by page.
+    async fn ask(
+        &self,
+        builder: &mut PlanBuilder,
+        number: StepNo,
+        task: &Task,
+        bodies: &BTreeMap<StepNo, Vec<ChangeBody>>,
+    ) -> Result<(Vec<ChangeBody>, Value), PlanningError> {
+        let step = builder.header().steps[number.index()].clone();
+        let fail = |failure| PlanningError::Hook { step: step.id.clone(), place: step.place, failure };
+        let Some(planned) = step.operation() else { return Ok((Vec::new(), Value::Null)) };
+        let manifest = &self.catalog.plugins[&planned.plugin].manifest;
+        let operation = Arc::new(self.equipment.operation(&planned.plugin, &planned.operation).map_err(fail)?.clone());
+        let seats = Arc::new(self.equipment.seats(planned, false).map_err(fail)?);
+        let linked: Vec<ChangeBody> = step.linked.iter().flat_map(|linked| bodies.get(linked).cloned().unwrap_or_default()).collect();
+        let mut linked_pages: Vec<Vec<ChangeBody>> = linked.chunks(LINKED_PAGE).map(<[ChangeBody]>::to_vec).collect();
+        if linked_pages.is_empty() && step.linked.is_empty() {
+            linked_pages.push(Vec::new());
+        }
+        let (mut found, mut last_output) = (Vec::new(), Value::Null);
+        for linked in linked_pages {
+            let mut cursor = None;
+            for page in 0.. {
+                if page == MAX_PAGES {
+                    let text = format!("its plan has more than {MAX_PAGES} pages");
+                    return Err(fail(Failure { case: cutover_engine::FailureCase::Exhausted, code: Some("CUT3414".to_owned()), text }));
+                }
+                let call = Call::Plan { operation: planned.operation.clone(), input: planned.input.clone(), linked: linked.clone(), cursor };
+                let rights = Rights {
+                    operation: operation.clone(),
+                    seats: seats.clone(),
+                    hook: Hook::Looking,
+                    subject: Vec::new(),
+                    captured: std::collections::HashSet::new(),
+                    keep_raw: false,
+                };
+                let (changes, next, output) = self.page(rights, planned, call, &step.id, task).await.map_err(fail)?;
+                for body in changes {
+                    builder.add_change(&body, manifest);
+                    found.push(body);
+                }
+                last_output = output.unwrap_or(last_output);
+                match next {
+                    Some(next) => cursor = Some(next),
+                    None => break,
+                }
+            }
+        }
+        Ok((found, last_output))
+    }
+
+    async fn page(
+        &self,
+        rights: Rights,
+        planned: &PlannedOperation,
+        call: Call,
+        step: &str,
+        task: &Task,
+    ) -> Result<(Vec<ChangeBody>, Option<String>, Option<Value>), Failure> {
+        let scope = Arc::new(sealing::Scope::new(self.key.clone(), format!("plan {step}")));
+        let session = Arc::new(Session::new(rights, scope, None, self.entropy.clone(), self.limits, format!("plan {step}")));
+        let plugin = &self.equipment.plugins[&planned.plugin];
+        let answer = plugin.call(session.clone(), call, Duration::from_millis(task.timeout.0)).await;
+        if let Some(violation) = session.report().violation {
+            return Err(violation);
+        }
+        match answer? {
+            Answer::Page { changes, next, output } => Ok((changes, next, output)),
+            _ => Err(Failure {
+                case: cutover_engine::FailureCase::Internal,
+                code: Some("CUT3409".to_owned()),
+                text: "the sandbox gave another answer than asked for".to_owned(),
+            }),
+        }
+    }
+}
+
+fn residue(manifest: &Manifest) -> BTreeMap<String, Vec<cutover_engine::Pointer>> {
+    manifest.losses.iter().filter(|loss| !loss.residue.is_empty()).map(|loss| (loss.code.clone(), loss.residue.clone())).collect()
+}
+
+/// What moved between two plans of the same workflow: changes of the first that the second has otherwise or no
+/// more, and names of changes that only the second has.
+#[must_use]
+pub fn drift(planned: &Plan, again: &Plan) -> Drift {
+    let count = u32::try_from(planned.changes.len()).unwrap_or(u32::MAX);
+    let names: std::collections::HashMap<String, cutover_engine::ChangeNo> =
+        (0..u32::try_from(again.changes.len()).unwrap_or(u32::MAX)).map(cutover_engine::ChangeNo).map(|change| (again.name_of(change), change)).collect();
+    let mut drift = Drift::default();
+    let mut known = std::collections::HashSet::new();
+    for change in (0..count).map(cutover_engine::ChangeNo) {
+        let name = planned.name_of(change);
+        match names.get(&name) {
+            Some(other) if again.change(*other).body == planned.change(change).body => {}
+            Some(_) => drift.moved.push((change, "it would be changed otherwise now")),
+            None => drift.moved.push((change, "it is not there any more")),
+        }
+        known.insert(name);
+    }
+    drift.new = names.into_keys().filter(|name| !known.contains(name)).collect();
+    drift.new.sort();
+    drift
+}
+
+/// What moved between plan and run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// Changes of the plan that are no longer as planned, and how.
+    pub moved: Vec<(cutover_engine::ChangeNo, &'static str)>,
+    /// Names of changes that the plan does not have.
+    pub new: Vec<String>,
+}
+
+impl Drift {
+    /// Whether nothing moved.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.moved.is_empty() && self.new.is_empty()
+    }
+}
+
+/// The scope in which a probe's `expect` is evaluated, without `result`.
+#[must_use]
+pub fn probe_scope(header: &PlanHeader, probe: &PlannedProbe) -> Scope {
+    let mut outputs = Map::new();
+    for step in header.steps.iter().filter(|step| step.operation().is_some()) {
+        outputs.insert(step.id.clone(), step.operation().map(|operation| operation.output.clone()).unwrap_or_default());
+    }
+    let scope = Scope::default().with_inputs(header.inputs.clone()).with_steps(Value::Object(outputs));
+    let scope = scope.with_run(json!({ "workflow": header.name, "owner": header.owner }));
+    match (probe.each.get("key").and_then(Value::as_str), probe.each.get("value")) {
+        (Some(key), Some(value)) => scope.with_each(key, value.clone()),
+        _ => scope,
+    }
+}

@@ -1,0 +1,283 @@
+//! The tokens that are valid within one change, and where they may go.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use cutover_engine::{Failure, Object, Pointer};
+use serde_json::Value;
+
+use super::{
+    Call, PREFIX, SealedEntry, SealingKey, code,
+    entry::{Entry, SealedValue},
+    refused,
+};
+use crate::secret::Secret;
+
+/// The tokens of one change. All hooks of the change share it.
+pub struct Scope {
+    pub(super) key: Arc<SealingKey>,
+    pub(super) label: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) entries: HashMap<String, Entry>,
+    pub(super) generated: BTreeMap<String, (String, String, Option<String>)>,
+    /// Per object: the unsalted token of a value that was written → the token it was written with.
+    written: BTreeMap<Object, HashMap<String, String>>,
+    pub(super) durable: Vec<SealedEntry>,
+}
+
+/// Decides whether values read from one role may be written to another: `Operation::allows_flow`.
+pub type Flows<'a> = &'a dyn Fn(&str, &str) -> bool;
+
+impl Scope {
+    /// An empty scope. The label (step and change) must be the same in every process that works on the change.
+    #[must_use]
+    pub fn new(key: Arc<SealingKey>, label: String) -> Arc<Self> {
+        Arc::new(Self { key, label, state: Mutex::default() })
+    }
+
+    /// The sealing side of one hook call. It remembers which tokens came out of responses of that very call.
+    #[must_use]
+    pub fn begin_call(self: &Arc<Self>) -> Call {
+        Call::new(Arc::clone(self))
+    }
+
+    /// Turns a request body's tokens back. Plain scalars may stand at the public places only; `null`, `{}` and `[]` anywhere.
+    ///
+    /// # Errors
+    /// [`code::UNKNOWN`], [`code::NO_FLOW`], [`code::LITERAL`], [`code::MISPLACED`], [`code::WRONG_KIND`].
+    pub fn unseal(&self, document: &Value, to_role: &str, allowed: Flows<'_>, public: &[Pointer]) -> Result<Value, Failure> {
+        let mut path = Vec::new();
+        self.unseal_at(document, &mut path, &|token| self.resolve(token, to_role, allowed), public)
+    }
+
+    /// The same for the pairs of a form. The place of a pair is its name.
+    pub fn unseal_form(
+        &self,
+        pairs: &[(String, String)],
+        to_role: &str,
+        allowed: Flows<'_>,
+        public: &[Pointer],
+    ) -> Result<Vec<(String, Secret)>, Failure> {
+        let resolve = |token: &str| self.resolve(token, to_role, allowed);
+        let turn_back = |(name, value): &(String, String)| {
+            Self::check_no_token(name, "the name of a form field")?;
+            let secret = if value.starts_with(PREFIX) {
+                resolve(value)?.value.to_secret()
+            } else {
+                let plain = self.unseal_at(&Value::from(value.as_str()), &mut vec![name.clone()], &resolve, public)?;
+                Secret::text(plain.as_str().unwrap_or_default().to_owned())
+            };
+            Ok((name.clone(), secret))
+        };
+        pairs.iter().map(turn_back).collect()
+    }
+
+    /// The content behind a token that stands alone: a credential for `as`, a whole file, the input of a command.
+    pub fn resolve_credential(&self, token: &str, to_role: &str, allowed: Flows<'_>) -> Result<Secret, Failure> {
+        Ok(self.resolve(token, to_role, allowed)?.value.to_secret())
+    }
+
+    /// Refuses text with a token in it. `place` says where the text stands, such as `the path`.
+    pub fn check_no_token(text: &str, place: &str) -> Result<(), Failure> {
+        if text.contains(PREFIX) { Err(refused(code::MISPLACED, format!("a sealed value cannot go into {place}"))) } else { Ok(()) }
+    }
+
+    /// A write of these tokens to the object was accepted or had no answer: reads of it give them back for equal values.
+    pub fn note_written(&self, object: &Object, tokens: impl IntoIterator<Item = String>) {
+        let mut state = self.state();
+        let tokens: Vec<_> = tokens.into_iter().filter(|token| state.entries.contains_key(token)).collect();
+        state.persist(&tokens);
+        self.remember_written(&mut state, object, &tokens);
+        state.durable.push(SealedEntry::Written { object: object.clone(), tokens });
+    }
+
+    /// All tokens in a document, known here or not, in order and without repetition.
+    #[must_use]
+    pub fn tokens_of(document: &Value) -> BTreeSet<String> {
+        let mut tokens = BTreeSet::new();
+        collect(document, &mut tokens);
+        tokens
+    }
+
+    /// What the log must keep so that the tokens of a document mean something in another process.
+    #[must_use]
+    pub fn export(&self, document: &Value) -> Vec<SealedEntry> {
+        let state = self.state();
+        Self::tokens_of(document).into_iter().filter_map(|token| state.entry(&token)).collect()
+    }
+
+    /// Takes over what another process exported. A record that no longer fits the key is left out.
+    pub fn import(&self, entries: impl IntoIterator<Item = SealedEntry>) {
+        let mut state = self.state();
+        for entry in entries {
+            match entry {
+                SealedEntry::Value { token, entry } => {
+                    if self.key.token(entry.salt.as_ref(), entry.value.kind(), entry.value.canonical()) == token
+                        || self.key.numbers.is_some()
+                    {
+                        self.insert(&mut state, token, entry);
+                    }
+                }
+                SealedEntry::Generated { label, request, token, public } => drop(state.generated.insert(label, (request, token, public))),
+                SealedEntry::Written { object, tokens } => self.remember_written(&mut state, &object, &tokens),
+            }
+        }
+    }
+
+    /// How many durable records there are so far.
+    #[must_use]
+    pub fn mark(&self) -> usize {
+        self.state().durable.len()
+    }
+
+    /// The records since a mark: generated values before `generate` returns, written ones before the request leaves.
+    #[must_use]
+    pub fn entries_since(&self, mark: usize) -> Vec<SealedEntry> {
+        self.state().durable.get(mark..).unwrap_or_default().to_vec()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the token of a value, or gives back the one it was written with.
+    pub(super) fn mint(&self, entry: Entry, object: Option<&Object>) -> String {
+        let mut state = self.state();
+        let token = self.key.token(entry.salt.as_ref(), entry.value.kind(), entry.value.canonical());
+        let written = object.and_then(|object| state.written.get(object)?.get(&token)).cloned();
+        if let Some(written) = written {
+            // It now also stands at this origin, but who made it does not change.
+            if let Some(known) = state.entries.get_mut(&written) {
+                known.origins.extend(entry.origins);
+            }
+            return written;
+        }
+        self.insert(&mut state, token.clone(), entry);
+        token
+    }
+
+    pub(super) fn is_written(&self, value: &SealedValue, object: Option<&Object>) -> bool {
+        let token = self.key.token(None, value.kind(), value.canonical());
+        object.is_some_and(|object| self.state().written.get(object).is_some_and(|tokens| tokens.contains_key(&token)))
+    }
+
+    fn insert(&self, state: &mut State, token: String, entry: Entry) {
+        self.key.scanner.watch(entry.value.to_secret().expose());
+        match state.entries.get_mut(&token) {
+            Some(known) => known.merge(entry),
+            None => drop(state.entries.insert(token, entry)),
+        }
+    }
+
+    fn remember_written(&self, state: &mut State, object: &Object, tokens: &[String]) {
+        for token in tokens {
+            let Some(entry) = state.entries.get(token) else { continue };
+            let unsalted = self.key.token(None, entry.value.kind(), entry.value.canonical());
+            state.written.entry(object.clone()).or_default().insert(unsalted, token.clone());
+        }
+    }
+
+    pub(super) fn known(&self, token: &str) -> Result<Entry, Failure> {
+        match self.state().entries.get(token) {
+            Some(entry) => Ok(entry.clone()),
+            None if is_token(token) => Err(refused(code::UNKNOWN, "a sealed value is not of this change")),
+            None if token.contains(PREFIX) => Err(refused(code::MISPLACED, "a sealed value stands inside a longer string")),
+            None => Err(refused(code::UNKNOWN, "this is no sealed value")),
+        }
+    }
+
+    fn resolve(&self, token: &str, to_role: &str, allowed: Flows<'_>) -> Result<Entry, Failure> {
+        let entry = self.known(token)?;
+        let may_go = |way: &BTreeSet<String>| way.iter().all(|from| from == to_role || allowed(from, to_role));
+        if entry.origins.iter().any(may_go) {
+            return Ok(entry);
+        }
+        let from: BTreeSet<_> = entry.origins.iter().flatten().map(String::as_str).collect();
+        let from = from.into_iter().collect::<Vec<_>>().join("`, `");
+        Err(refused(code::NO_FLOW, format!("no flow of the operation leads from `{from}` to `{to_role}`")))
+    }
+
+    fn unseal_at(
+        &self,
+        value: &Value,
+        path: &mut Vec<String>,
+        resolve: &dyn Fn(&str) -> Result<Entry, Failure>,
+        public: &[Pointer],
+    ) -> Result<Value, Failure> {
+        match value {
+            Value::Null => Ok(Value::Null),
+            Value::Object(map) => {
+                let turn_back = |(key, value): (&String, &Value)| {
+                    Self::check_no_token(key, "an object's key")?;
+                    path.push(key.clone());
+                    let value = self.unseal_at(value, path, resolve, public);
+                    path.pop();
+                    value.map(|value| (key.clone(), value))
+                };
+                map.iter().map(turn_back).collect::<Result<_, _>>().map(Value::Object)
+            }
+            Value::Array(items) => {
+                let turn_back = |(index, value): (usize, &Value)| {
+                    path.push(index.to_string());
+                    let value = self.unseal_at(value, path, resolve, public);
+                    path.pop();
+                    value
+                };
+                items.iter().enumerate().map(turn_back).collect()
+            }
+            Value::String(text) if text.contains(PREFIX) => {
+                let scalar = resolve(text)?.value.to_json();
+                scalar.ok_or_else(|| refused(code::WRONG_KIND, format!("the value at {} is bytes; render it as base64 first", place(path))))
+            }
+            plain if is_public(path, public) => Ok(plain.clone()),
+            _ => Err(refused(code::LITERAL, format!("{} takes only sealed or generated values and empty documents", place(path)))),
+        }
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scope({})", self.label)
+    }
+}
+
+impl State {
+    fn entry(&self, token: &str) -> Option<SealedEntry> {
+        self.entries.get(token).map(|entry| SealedEntry::Value { token: token.to_owned(), entry: entry.clone() })
+    }
+
+    pub(super) fn persist(&mut self, tokens: &[String]) {
+        let entries: Vec<_> = tokens.iter().filter_map(|token| self.entry(token)).collect();
+        self.durable.extend(entries);
+    }
+}
+
+pub(super) fn is_public(path: &[String], public: &[Pointer]) -> bool {
+    let path: Vec<_> = path.iter().map(String::as_str).collect();
+    public.iter().any(|pointer| pointer.covers(&path))
+}
+
+fn place(path: &[String]) -> String {
+    if path.is_empty() { "the document".to_owned() } else { format!("`/{}`", path.join("/")) }
+}
+
+fn is_token(text: &str) -> bool {
+    text.strip_prefix(PREFIX)
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')))
+}
+
+fn collect(document: &Value, tokens: &mut BTreeSet<String>) {
+    match document {
+        Value::String(text) if is_token(text) => drop(tokens.insert(text.clone())),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, tokens)),
+        Value::Object(map) => map.values().for_each(|item| collect(item, tokens)),
+        _ => {}
+    }
+}

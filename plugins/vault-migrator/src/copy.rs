@@ -1,0 +1,276 @@
+//! `copy-files`: a legacy folder into an age-encrypted one, one change per secret.
+
+use std::ops::ControlFlow;
+
+use cutover_plugin::{
+    Action, Change, Check, Failure, Loss, Object, Operation, Page, Present, Prior, Progress, Role, Route, Snapshot, Stage, fingerprint,
+    sealed::Form,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    folder,
+    instruction::{Copied, Instruction},
+    name::{self, FileName},
+    walk::walk,
+};
+
+pub(crate) const NAME: &str = "copy-files";
+
+const SOURCE: &str = "source";
+const TARGET: &str = "target";
+
+/// Changes of one page of a plan.
+const PAGE: usize = 200;
+
+/// Conflicts that a refusal names; it counts the others.
+const NAMED_CONFLICTS: usize = 5;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Input {
+    prefix: String,
+    each: Each,
+    into: String,
+    existing: Existing,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self { prefix: String::new(), each: Each::Key, into: String::new(), existing: Existing::Refuse }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Each {
+    Key,
+    File,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Existing {
+    Refuse,
+    Replace,
+}
+
+/// What apply has written: the last memo of a change.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memo {
+    wrote: Value,
+}
+
+/// The last secret of a page; the next page begins after it.
+#[derive(Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+struct Position {
+    file: String,
+    key: Option<String>,
+}
+
+/// One secret of a legacy file.
+struct Secret {
+    key: Option<String>,
+    wrapped: bool,
+    document: Value,
+}
+
+pub(crate) fn operation() -> Operation {
+    let read = || Route::read("GET", "/{+path}");
+    let source = Role::one(SOURCE).kind("file").route(read()).route(Route::read("LIST", "/{+path}").public_response("/keys"));
+    let target = Role::one(TARGET)
+        .kind("file")
+        .route(read())
+        .route(Route::write("PUT", "/{+path}").status_only())
+        .route(Route::write("DELETE", "/{+path}").status_only());
+    let input = json!({
+        "type": "object",
+        "properties": {
+            "prefix": { "type": "string", "default": "", "description": "only legacy files whose path begins with it" },
+            "each": { "enum": ["key", "file"], "default": "key", "description": "one copy per top-level key, or per file" },
+            "into": { "type": "string", "default": "", "pattern": "^[^/]", "description": "put in front of each copy's path" },
+            "existing": { "enum": ["refuse", "replace"], "default": "refuse", "description": "what to do where the target holds another value" },
+        },
+        "additionalProperties": false,
+    });
+    Operation::migrate(NAME, "copies legacy secret files into an age-encrypted folder, one change per secret")
+        .input(input)
+        .role(source)
+        .role(target)
+        .flow(SOURCE, TARGET)
+}
+
+pub(crate) fn plan(input: &Value, cursor: Option<&str>) -> Result<Page, Failure> {
+    let input = Input::deserialize(input).map_err(|error| Failure::invalid_input(error.to_string()))?;
+    let after: Option<Position> =
+        cursor.map(serde_json::from_str).transpose().map_err(|_| Failure::invalid_input("the cursor is not of this plugin"))?;
+    let from = after.as_ref().map_or("", |position| &position.file);
+    let (mut changes, mut conflicts, mut last, mut next) = (Vec::new(), Vec::new(), None, None);
+    walk(SOURCE, &input.prefix, from, &mut |path, form| {
+        for secret in secrets(path, input.each)? {
+            let position = Position { file: path.to_owned(), key: secret.key.clone() };
+            if after.as_ref().is_some_and(|after| position <= *after) {
+                continue;
+            }
+            if changes.len() == PAGE {
+                next = last.take();
+                return Ok(ControlFlow::Break(()));
+            }
+            match planned(&input, path, form, secret)? {
+                Ok(change) => changes.push(change),
+                Err(conflict) => conflicts.push(conflict),
+            }
+            last = Some(position);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if !conflicts.is_empty() {
+        return Err(refusal(&conflicts));
+    }
+    let next = next.map(|position: Position| json!(position).to_string());
+    Ok(Page { changes, next, output: None })
+}
+
+pub(crate) fn capture(copied: &Copied) -> Result<Snapshot, Failure> {
+    let expected = wanted(copied)?;
+    let state = folder::read(TARGET, &copied.target)?.map(|present| present.value);
+    Ok(Snapshot { state, expected: Some(expected) })
+}
+
+pub(crate) fn apply(copied: &Copied, pre_image: Option<&Value>, memo: Option<&Value>) -> Result<Progress, Failure> {
+    let expected = wanted(copied)?;
+    let present = folder::read(TARGET, &copied.target)?;
+    if present.as_ref().map(|present| &present.value) != Some(&expected) {
+        if pre_image.is_some() && copied.target_seen.is_none() && !copied.replace {
+            return Err(Failure::conflict(format!("{TARGET}:{} was made by somebody else after the plan", copied.target)));
+        }
+        refuse_foreign(copied, present.as_ref(), pre_image, wrote(memo)?.as_ref())?;
+        folder::write(TARGET, &copied.target, Some(&expected), &Prior::of(present.as_ref()))?;
+    }
+    Ok(Progress::Done(Some(json!({ "wrote": expected }))))
+}
+
+pub(crate) fn rollback(copied: &Copied, pre_image: Option<&Value>, memo: Option<&Value>) -> Result<Progress, Failure> {
+    let present = folder::read(TARGET, &copied.target)?;
+    if present.as_ref().map(|present| &present.value) != pre_image {
+        // Without a memo nobody knows what was written; the host has compared before it called.
+        if let Some(wrote) = wrote(memo)? {
+            refuse_foreign(copied, present.as_ref(), pre_image, Some(&wrote))?;
+        }
+        folder::write(TARGET, &copied.target, pre_image, &Prior::of(present.as_ref()))?;
+    }
+    Ok(Progress::Done(memo.cloned()))
+}
+
+pub(crate) fn verify(copied: &Copied, pre_image: Option<&Value>, stage: Stage) -> Result<Vec<Check>, Failure> {
+    let present = folder::read(TARGET, &copied.target)?.map(|present| present.value);
+    let (should, words) = match stage {
+        Stage::RolledBack => (pre_image.cloned(), "what was there before".to_owned()),
+        Stage::Applied | Stage::Retired => (Some(wanted(copied)?), format!("{SOURCE}:{}", copied.source)),
+    };
+    Ok(vec![Check::application(
+        "reads-back",
+        present == should,
+        format!("{TARGET}:{} was read again and compared with {words}", copied.target),
+    )])
+}
+
+/// The secrets of a legacy file, in byte order of their keys.
+fn secrets(path: &str, each: Each) -> Result<Vec<Secret>, Failure> {
+    let Some(present) = folder::read(SOURCE, path)? else { return Ok(Vec::new()) };
+    Ok(match present.value {
+        Value::Object(map) if each == Each::Key => {
+            let secret = |(key, value)| Secret { key: Some(key), wrapped: true, document: json!({ "value": value }) };
+            map.into_iter().map(secret).collect()
+        }
+        // Without names, as in a PEM file, the whole is the secret.
+        value if each == Each::Key => vec![Secret { key: None, wrapped: true, document: json!({ "value": value }) }],
+        document => vec![Secret { key: None, wrapped: false, document }],
+    })
+}
+
+/// A change, or the target that is in its way.
+fn planned(input: &Input, path: &str, form: Form, secret: Secret) -> Result<Result<Change, String>, Failure> {
+    let target = name::target(&input.into, path, secret.key.as_deref())?;
+    let present = folder::read(TARGET, &target)?;
+    let replace = input.existing == Existing::Replace;
+    let (action, by_hand) = match &present {
+        None => (Action::Create, format!("delete {target} from the target folder")),
+        Some(present) if !replace && present.value != secret.document => return Ok(Err(target)),
+        Some(_) => (Action::Update, format!("put the captured document back to {target} in the target folder")),
+    };
+    let what = secret.key.as_ref().map_or_else(|| path.to_owned(), |key| format!("{} of {path}", key.escape_debug()));
+    let change = Change::new(action, Object::new(TARGET, &target)).summary(format!("copy {what} to {target}")).by_hand(by_hand);
+    let change = losses(path, form).into_iter().fold(change.group(group(path)), Change::loss);
+    let copied = Copied {
+        source: path.to_owned(),
+        key: secret.key,
+        wrapped: secret.wrapped,
+        target,
+        replace,
+        source_seen: fingerprint(&secret.document),
+        target_seen: present.as_ref().map(folder::etag),
+    };
+    change.instruct(&Instruction::Copy(copied)).map(Ok)
+}
+
+fn refusal(conflicts: &[String]) -> Failure {
+    let named = conflicts.iter().take(NAMED_CONFLICTS).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = conflicts.len().checked_sub(NAMED_CONFLICTS + 1).map(|rest| format!(" and {} more", rest + 1)).unwrap_or_default();
+    Failure::conflict(format!("{named}{more}: the target holds another value; `existing = \"replace\"` would replace it"))
+}
+
+/// The first folder, or the name of a file in none.
+fn group(path: &str) -> &str {
+    path.split_once('/').map_or_else(|| FileName::parse(path).map_or(path, |file| file.stem), |(folder, _)| folder)
+}
+
+fn losses(path: &str, form: Form) -> Vec<Loss> {
+    let mut losses = vec![Loss::new("file-mode", format!("owner and mode of {path}"))];
+    if form != Form::Json {
+        losses.push(Loss::new("file-comments", format!("comments, order and quoting of {path}")));
+    }
+    if matches!(form, Form::Yaml | Form::Toml) {
+        losses.push(Loss::new("file-format", format!("dates, anchors and tags of {path}")));
+    }
+    losses
+}
+
+/// What the copy should hold: read from the legacy file, or from where it was moved aside.
+fn wanted(copied: &Copied) -> Result<Value, Failure> {
+    let gone = |what: &str| Failure::not_found(format!("{SOURCE}:{}: {what}", copied.source));
+    let whole = match folder::read(SOURCE, &copied.source)? {
+        Some(present) => present.value,
+        None => put_aside(&copied.source)?.ok_or_else(|| gone("the file is there no longer"))?,
+    };
+    let document = match &copied.key {
+        None => whole,
+        Some(key) => whole.get(key).cloned().ok_or_else(|| gone(&format!("it has no key {} any more", key.escape_debug())))?,
+    };
+    Ok(if copied.wrapped { json!({ "value": document }) } else { document })
+}
+
+/// The document of a legacy file that was moved aside.
+fn put_aside(source: &str) -> Result<Option<Value>, Failure> {
+    let name = source.rsplit_once('/').map_or(source, |(_, name)| name);
+    FileName::parse(name).map_or(Ok(None), |file| folder::read_as(SOURCE, &name::aside(source), file.form))
+}
+
+fn wrote(memo: Option<&Value>) -> Result<Option<Value>, Failure> {
+    let memo = memo.map(Memo::deserialize).transpose().map_err(|error| Failure::invalid_input(format!("memo: {error}")))?;
+    Ok(memo.map(|memo| memo.wrote))
+}
+
+/// A conflict unless what is there is the pre-image or was written by this change.
+fn refuse_foreign(copied: &Copied, present: Option<&Present>, pre_image: Option<&Value>, wrote: Option<&Value>) -> Result<(), Failure> {
+    let value = present.map(|present| &present.value);
+    if value == pre_image || (value.is_some() && value == wrote) {
+        return Ok(());
+    }
+    Err(Failure::conflict(format!("{TARGET}:{} is neither as it was captured nor as this change left it", copied.target)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! What a change tells its later hooks and the steps that are linked to it.
+
+use serde::{Deserialize, Serialize};
+
+/// The instruction of a change, by operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Instruction {
+    /// `copy-files`
+    Copy(Copied),
+    /// `retire-files`
+    Retire(Retired),
+    /// `destroy-files`
+    Destroy(Destroyed),
+}
+
+/// One secret and its copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Copied {
+    /// The legacy file.
+    pub(crate) source: String,
+    /// The top-level key of its document; none for the whole document.
+    pub(crate) key: Option<String>,
+    /// Whether the copy is `{"value": …}` or the document itself.
+    pub(crate) wrapped: bool,
+    /// The file of the copy.
+    pub(crate) target: String,
+    /// Whether a target with another value may be replaced.
+    pub(crate) replace: bool,
+    /// A fingerprint of what the plan read, tokens for secrets: its movement is drift.
+    pub(crate) source_seen: String,
+    /// The target's tag when planned; none if nothing was there.
+    pub(crate) target_seen: Option<String>,
+}
+
+/// One legacy file that is moved aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Retired {
+    /// The legacy file.
+    pub(crate) live: String,
+    /// Where it goes.
+    pub(crate) aside: String,
+    /// A fingerprint of its text's token when planned: its movement is drift.
+    pub(crate) seen: String,
+}
+
+/// One file that is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Destroyed {
+    /// The file: a legacy file, or one that was moved aside.
+    pub(crate) path: String,
+    /// A fingerprint of the legacy file's text when planned: its movement is drift.
+    pub(crate) seen: String,
+}

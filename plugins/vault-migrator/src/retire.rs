@@ -1,0 +1,135 @@
+//! `retire-files`: each legacy file is moved aside, and its old path is tried.
+
+use cutover_plugin::{Action, Change, Check, Failure, Object, Operation, Page, Progress, Role, Route, Snapshot, Stage, fingerprint};
+use serde_json::{Value, json};
+
+use crate::{
+    folder::{self, Whole},
+    instruction::{Instruction, Retired},
+    name,
+};
+
+pub(crate) const NAME: &str = "retire-files";
+
+const SOURCE: &str = "source";
+
+/// What is at the old path and aside.
+struct Places {
+    live: Option<Whole>,
+    aside: Option<Whole>,
+}
+
+pub(crate) fn operation() -> Operation {
+    let source =
+        Role::one(SOURCE).kind("file").route(Route::read("GET", "/{+path}").opaque()).route(Route::write("MOVE", "/{+path}").status_only());
+    Operation::retire(NAME, "moves legacy files aside once their copies are in use").role(source)
+}
+
+/// One change per legacy file of the linked copies.
+pub(crate) fn plan(linked: &[Change]) -> Result<Page, Failure> {
+    let mut changes: Vec<Change> = Vec::new();
+    for copy in linked {
+        let Instruction::Copy(copied) = copy.instruction()? else {
+            return Err(Failure::invalid_input(format!("`{NAME}` is linked to the changes of `copy-files` only")));
+        };
+        let object = Object::new(SOURCE, &copied.source);
+        match changes.iter_mut().find(|change| change.subject.first() == Some(&object)) {
+            Some(change) => change.links.push(copy.id.clone()),
+            None => changes.push(planned(object, copy)?),
+        }
+    }
+    Ok(Page { changes, next: None, output: None })
+}
+
+pub(crate) fn capture(retired: &Retired) -> Result<Snapshot, Failure> {
+    let places = places(retired)?;
+    let gone = || Failure::not_found(format!("{SOURCE}:{} is there no longer", retired.live));
+    let moved = &places.live.as_ref().or(places.aside.as_ref()).ok_or_else(gone)?.text;
+    Ok(Snapshot { state: Some(state(&places)), expected: Some(json!({ "live": null, "aside": moved })) })
+}
+
+pub(crate) fn apply(retired: &Retired, pre_image: Option<&Value>) -> Result<Progress, Failure> {
+    let places = places(retired)?;
+    let captured = pre_image.map(|state| if state["live"].is_null() { &state["aside"] } else { &state["live"] });
+    match (&places.live, &places.aside) {
+        (Some(_), Some(_)) => return Err(Failure::conflict(format!("{SOURCE}:{} is in the way", retired.aside))),
+        (None, None) => return Err(Failure::not_found(format!("{SOURCE}:{} is there no longer", retired.live))),
+        (Some(whole), None) | (None, Some(whole)) if captured != Some(&whole.text) => {
+            return Err(Failure::conflict(format!("{SOURCE}:{} was changed after it was captured", retired.live)));
+        }
+        (Some(whole), None) => folder::rename(SOURCE, &retired.live, &retired.aside, &whole.etag)?,
+        (None, Some(_)) => {}
+    }
+    Ok(Progress::Done(None))
+}
+
+pub(crate) fn rollback(retired: &Retired, pre_image: Option<&Value>) -> Result<Progress, Failure> {
+    let places = places(retired)?;
+    if Some(&state(&places)) == pre_image {
+        return Ok(Progress::Done(None));
+    }
+    match (&places.live, &places.aside) {
+        (None, Some(whole)) => folder::rename(SOURCE, &retired.aside, &retired.live, &whole.etag)?,
+        (None, None) => return Err(Failure::not_found(format!("{SOURCE}:{} is gone: there is nothing to move back", retired.aside))),
+        (Some(_), _) => return Err(Failure::conflict(format!("somebody else wrote {SOURCE}:{}", retired.live))),
+    }
+    Ok(Progress::Done(None))
+}
+
+pub(crate) fn verify(retired: &Retired, stage: Stage) -> Result<Vec<Check>, Failure> {
+    let places = places(retired)?;
+    let moved = places.live.is_none() && places.aside.is_some();
+    let detail = format!("{SOURCE}:{} and {SOURCE}:{} were read", retired.live, retired.aside);
+    Ok(match stage {
+        Stage::Applied => vec![Check::application("moved-aside", moved, detail)],
+        Stage::RolledBack => vec![Check::application("moved-back", places.live.is_some() && places.aside.is_none(), detail)],
+        Stage::Retired => vec![Check::application("moved-aside", moved, detail), refused(&retired.live)?],
+    })
+}
+
+/// The check that a path is refused to whoever still uses it. Only a definite refusal passes.
+pub(crate) fn refused(path: &str) -> Result<Check, Failure> {
+    const CHECK: &str = "old-path-refused";
+    Ok(match folder::knock(SOURCE, path) {
+        Ok(response) => {
+            let detail = format!("a read of {SOURCE}:{path} was answered with status {}", response.status);
+            match response.status {
+                401 | 403 | 404 | 410 => Check::application(CHECK, true, detail),
+                200..=299 => Check::application(CHECK, false, detail),
+                _ => Check::inconclusive(CHECK, detail),
+            }
+        }
+        Err(failure @ (Failure::Unavailable(_) | Failure::RateLimited(_))) => {
+            Check::inconclusive(CHECK, format!("a read of {SOURCE}:{path} was not answered: {failure}"))
+        }
+        Err(failure) => return Err(failure),
+    })
+}
+
+fn planned(object: Object, copy: &Change) -> Result<Change, Failure> {
+    let live = object.path.clone();
+    let aside = name::aside(&live);
+    let whole = folder::whole(SOURCE, &live)?.ok_or_else(|| Failure::not_found(format!("{object} is there no longer")))?;
+    if folder::whole(SOURCE, &aside)?.is_some() {
+        return Err(Failure::conflict(format!("{SOURCE}:{aside} is in the way: move or delete it first")));
+    }
+    let change = Change::new(Action::Remove, object)
+        .also(Object::new(SOURCE, &aside))
+        .link(&copy.id)
+        .summary(format!("move {live} aside to {aside}"))
+        .by_hand(format!("in the legacy folder: mv '{aside}' '{live}'"));
+    let change = copy.group.as_deref().into_iter().fold(change, Change::group);
+    change.instruct(&Instruction::Retire(Retired { live, aside, seen: fingerprint(&whole.text) }))
+}
+
+fn places(retired: &Retired) -> Result<Places, Failure> {
+    Ok(Places { live: folder::whole(SOURCE, &retired.live)?, aside: folder::whole(SOURCE, &retired.aside)? })
+}
+
+fn state(places: &Places) -> Value {
+    let text = |whole: &Option<Whole>| whole.as_ref().map(|whole| whole.text.clone());
+    json!({ "live": text(&places.live), "aside": text(&places.aside) })
+}
+
+#[cfg(test)]
+mod tests;
