@@ -10,6 +10,7 @@ use crate::{
 
 /// What every command may need to know.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the command line")]
 pub struct Settings {
     /// Where runs are kept.
     pub state: PathBuf,

@@ -29,7 +29,7 @@ impl SourceFile {
             Ok(text) => Ok(Self { path: path.to_owned(), text }),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
-                let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+                let line = String::from_utf8_lossy(&error.as_bytes()[..valid]).matches('\n').count() + 1;
                 Err(CommandError::no(code::FILE_FORM, format!("`{shown}` is not UTF-8: line {line}, byte {valid} of the file"))
                     .hint("save it as UTF-8 without other encodings"))
             }

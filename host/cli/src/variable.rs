@@ -40,7 +40,7 @@ fn of_file(path: &Path) -> Result<BTreeMap<String, Given>, CommandError> {
     let file = SourceFile::read(path)?;
     let table: toml::Table = file.text.parse().map_err(|error: toml::de::Error| {
         // Only the first line: the rest shows the source.
-        let place = error.span().map(|span| file.text[..span.start.min(file.text.len())].matches('\n').count() + 1).unwrap_or(1);
+        let place = error.span().map_or(1, |span| file.text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
         CommandError::no(code::VARIABLE, format!("`{}` is no TOML: line {place}: {}", file.name(), error.message()))
             .hint("a file of variables has one `name = value` a line")
     })?;

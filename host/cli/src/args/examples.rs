@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn the_list_of_exit_codes_is_complete() {
-        let expected: String = ExitCode::ALL.iter().map(|code| format!("\n  {:>3}  {}", code.number(), code.meaning())).collect();
+        let lines: Vec<String> = ExitCode::ALL.iter().map(|code| format!("{:>5}  {}", code.number(), code.meaning())).collect();
+        let expected = format!("\nExit codes:\n{}", lines.join("\n"));
         assert!(super::CUTOVER.ends_with(&expected), "{expected}");
     }
 }

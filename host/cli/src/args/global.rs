@@ -1,5 +1,7 @@
 //! Options that every command takes.
 
+#![expect(clippy::doc_markdown, reason = "the comments are help text, read on a terminal")]
+
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};

@@ -44,7 +44,7 @@ pub(super) fn workflows(folder: &Path) -> Vec<Entry> {
 }
 
 fn workflow(entry: &std::fs::DirEntry) -> Option<Entry> {
-    let file = entry.file_name().into_string().ok().filter(|name| name.ends_with(".toml"))?;
+    let file = entry.file_name().into_string().ok().filter(|name| Path::new(name).extension().is_some_and(|end| end == "toml"))?;
     std::fs::metadata(entry.path()).ok().filter(|metadata| metadata.is_file() && metadata.len() <= BYTES_MAX)?;
     let text = std::fs::read_to_string(entry.path()).ok()?;
     match text.parse::<toml::Table>() {
