@@ -1,1 +1,27 @@
-//! x
+//! The command line: the only room that prints, parses arguments or picks exit codes.
+//!
+//! Arguments ([`args`]) and the environment become [`settings`]; one file of `command` does the work; what it
+//! shows is made by [`report`] from plain values and leaves through [`console`]; the end is an [`ExitCode`].
+//! Failures of every sort, bugs included, are a [`error::CommandError`] with a code, a cause and advice.
+
+pub mod args;
+pub mod bug;
+pub mod catalog;
+mod command;
+pub mod component;
+pub mod console;
+pub mod environment;
+pub mod error;
+pub mod exit_code;
+pub mod logging;
+pub mod plugin_path;
+pub mod program;
+pub mod report;
+pub mod settings;
+pub mod signal;
+pub mod source_file;
+pub mod variable;
+
+pub use environment::Environment;
+pub use exit_code::ExitCode;
+pub use program::main_impl;

@@ -1,0 +1,380 @@
+//! The command line as typed. Doc comments are the help text.
+
+mod examples;
+mod global;
+mod later;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use global::{ColorWhen, GlobalArgs, GuessedForm, Output, ProgressStyle};
+pub use later::refusal;
+
+/// Move secrets, certificates and trust from one system to another, one verified and reversible change at a time
+///
+/// A workflow is a TOML file. `cutover plan` shows what it would do, `cutover run` does it: each change is
+/// captured, applied and verified, and goes back if something after it fails.
+///
+/// Without a command: the workflows of this folder and the last runs.
+#[derive(Debug, Parser)]
+#[command(name = "cutover", version, max_term_width = 100, after_long_help = examples::CUTOVER, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a first workflow into a folder
+    ///
+    /// Writes a commented workflow and a .gitignore that keeps run state out of version control. Nothing that
+    /// is there already is overwritten.
+    #[command(after_long_help = examples::INIT)]
+    Init(InitArgs),
+    /// Check workflow files without network, credentials or running a plugin
+    ///
+    /// All mistakes of a file are reported at once, each with its place, code and fix. Exit code 1 if there are any.
+    #[command(after_long_help = examples::VALIDATE)]
+    Validate(ValidateArgs),
+    /// Print or write the JSON Schema of workflow files
+    ///
+    /// An editor that knows the schema completes and checks a workflow while it is written, with the inputs of
+    /// the plugins that it uses.
+    #[command(after_long_help = examples::SCHEMA)]
+    Schema(SchemaArgs),
+    /// Show what a workflow would do; writes nothing anywhere
+    ///
+    /// Reads the systems that the workflow names and lists each change with its way back, its losses and its
+    /// checks. A plan holds no secret: it can be attached to a ticket.
+    #[command(after_long_help = examples::PLAN, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Plan(PlanArgs),
+    /// Plan, ask and perform a workflow, or perform a saved plan
+    ///
+    /// A saved plan is planned again first; if the world moved since, nothing is written (exit code 15).
+    /// Ctrl-C once stops at the next safe point, twice at once. Both can be resumed.
+    #[command(after_long_help = examples::RUN)]
+    Run(RunArgs),
+    /// Go on with a run that was stopped, paused, killed or left waiting
+    ///
+    /// What was under way when the run ended is first compared with the world, then finished; no effect happens twice.
+    #[command(after_long_help = examples::RESUME)]
+    Resume(ResumeArgs),
+    /// Take back what a run has done, newest first, each change checked
+    ///
+    /// A change that somebody else wrote over since is left alone and reported with both states; `--over` takes
+    /// it back nevertheless.
+    #[command(after_long_help = examples::ROLLBACK)]
+    Rollback(RollbackArgs),
+    /// List runs and look into them
+    #[command(after_long_help = examples::RUNS)]
+    Runs(RunsArgs),
+    /// Make plugin components and look into them
+    #[command(after_long_help = examples::PLUGIN)]
+    Plugin(PluginArgs),
+    /// Print a completion script for a shell
+    #[command(after_long_help = examples::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Compile one component under limits; the host starts this itself
+    #[command(name = "__compile", hide = true)]
+    Compile,
+    /// Panic on purpose, so that the report of our own bugs can be tested
+    #[command(name = "__panic", hide = true)]
+    Panic(PanicArgs),
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The folder; made if it is not there
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// What the workflow is about
+    #[arg(long, value_enum, default_value_t = Template::Files)]
+    pub template: Template,
+}
+
+/// Workflows that `init` can write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// Secrets from a folder of dotenv, JSON, YAML or TOML files into an encrypted store
+    Files,
+    /// Only the frame
+    Blank,
+}
+
+/// Options of `validate`.
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// Workflow files; without any, those of this folder
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// Options of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Workflow whose plugins' inputs the schema describes; without it, the frame only
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Write it to workflow.schema.json in the state folder, where the `#:schema` line of a workflow points
+    #[arg(long)]
+    pub write: bool,
+}
+
+/// Values for the inputs of a workflow.
+#[derive(Debug, Default, Args)]
+pub struct VariableArgs {
+    /// Value for an input of the workflow; can be repeated. Never a secret: other users of the machine can read it
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub variables: Vec<String>,
+    /// TOML file with values for inputs, one `name = value` a line; `--var` beats it
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub variable_file: Option<PathBuf>,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(subcommand)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub command: Option<PlanCommand>,
+    /// The workflow
+    #[arg(value_name = "FILE", required = true)]
+    pub file: Option<PathBuf>,
+    /// Save the plan for `cutover run`; the name should end in .cutplan
+    #[arg(long, value_name = "PLAN")]
+    pub out: Option<PathBuf>,
+    /// Exit with 2 if there are changes and 0 if there are none
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub variables: VariableArgs,
+}
+
+/// Commands about saved plans.
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// Show a saved plan, also one that can no longer be run
+    #[command(after_long_help = examples::PLAN_SHOW)]
+    Show {
+        /// The saved plan
+        #[arg(value_name = "PLAN")]
+        plan: PathBuf,
+    },
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// A workflow file, or a plan saved by `cutover plan --out`
+    #[arg(value_name = "FILE|PLAN")]
+    pub file: PathBuf,
+    /// Do not ask. Without a terminal a workflow file needs this; a saved plan does not
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub variables: VariableArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub waiting: WaitArgs,
+}
+
+/// How long a process stays when a run waits.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// Stay at most this long when the run waits for a gate or a slow system; then leave with 13 and let `resume` go on
+    #[arg(long, value_name = "DURATION", default_value = "2m")]
+    pub max_wait: String,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The run's id, or the beginning of one
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub anchor: AnchorArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub waiting: WaitArgs,
+}
+
+/// What the journal must contain.
+#[derive(Debug, Args)]
+pub struct AnchorArgs {
+    /// A head that the run printed earlier: refuse (16) a journal that does not contain it, as a restored old copy would not
+    #[arg(long, value_name = "HEAD")]
+    pub anchor: Option<String>,
+}
+
+/// Options of `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The run's id, or the beginning of one
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Only show what would go back, in which order, and what would stay
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take this change back although somebody else wrote to it since; can be repeated, is written to the journal
+    #[arg(long, value_name = "CHANGE")]
+    pub over: Vec<String>,
+    /// Do not ask. Needed without a terminal
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub anchor: AnchorArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub waiting: WaitArgs,
+}
+
+/// Options of `runs`.
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    #[command(subcommand)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub command: RunsCommand,
+}
+
+/// Commands about runs.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// List the runs of the state folder, newest first
+    #[command(after_long_help = examples::RUNS_LIST)]
+    List,
+    /// Show where a run stands, with each step and what is open
+    ///
+    /// Exits as the run itself would have; a dual run past its deadline counts as a failure.
+    #[command(after_long_help = examples::RUNS_SHOW)]
+    Show {
+        /// The run's id, or the beginning of one
+        #[arg(value_name = "RUN")]
+        run: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+        anchor: AnchorArgs,
+    },
+    /// Show or save what was there before a change
+    ///
+    /// The last resort when a plugin cannot take its change back. On the terminal secrets stay sealed; the values
+    /// themselves go only into a new file that nobody else can read.
+    #[command(after_long_help = examples::RUNS_PRE_IMAGE)]
+    PreImage {
+        /// The run's id, or the beginning of one
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// The change, as `runs show` lists it
+        #[arg(value_name = "CHANGE")]
+        change: String,
+        /// Write the values, secrets included, to this new file (mode 0600)
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Options of `plugin`.
+#[derive(Debug, Args)]
+pub struct PluginArgs {
+    #[command(subcommand)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub command: PluginCommand,
+}
+
+/// Commands about plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Make a component of a core module and embed the manifest that it describes
+    ///
+    /// Takes what `cargo build --target wasm32-unknown-unknown` made, or a component. The plugin's `describe` is
+    /// called once, without any connection.
+    #[command(after_long_help = examples::PLUGIN_PACK)]
+    Pack {
+        /// The module or component
+        #[arg(value_name = "WASM")]
+        module: PathBuf,
+        /// Where the packed component goes; a file that is there is replaced
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Show what a component offers and asks for, without running it
+    #[command(after_long_help = examples::PLUGIN_INSPECT)]
+    Inspect {
+        /// The component
+        #[arg(value_name = "FILE")]
+        component: PathBuf,
+    },
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Options of the hidden `__panic`.
+#[derive(Debug, Args)]
+pub struct PanicArgs {
+    /// Becomes the payload, which must not be shown
+    pub payload: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn every_command(command: &clap::Command, check: &mut dyn FnMut(&clap::Command)) {
+        check(command);
+        command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(|command| every_command(command, check));
+    }
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_long_help_has_two_examples_and_every_option_a_description() {
+        let mut seen = 0;
+        every_command(&Cli::command(), &mut |command| {
+            seen += 1;
+            let examples = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            assert!(examples.matches("\n  cutover").count() >= 2, "{}: {examples}", command.get_name());
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for arg in command.get_arguments() {
+                assert!(arg.get_help().is_some(), "{} {}", command.get_name(), arg.get_id());
+            }
+        });
+        assert!(seen >= 14, "{seen} commands");
+    }
+
+    #[test]
+    fn every_example_parses() {
+        let mut parsed = 0;
+        every_command(&Cli::command(), &mut |command| {
+            let examples = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            for line in examples.lines().filter_map(|line| line.strip_prefix("  cutover")) {
+                // Comments and redirections are the shell's.
+                let words = line.split("  #").next().and_then(|line| line.split(" > ").next()).unwrap_or(line);
+                let words = words.split_whitespace().map(|word| word.trim_matches('\''));
+                Cli::try_parse_from(std::iter::once("cutover").chain(words)).unwrap_or_else(|error| panic!("{line}: {error}"));
+                parsed += 1;
+            }
+        });
+        assert!(parsed >= 28, "{parsed} examples");
+    }
+}

@@ -1,0 +1,57 @@
+//! `cutover plugin pack` and `cutover plugin inspect`.
+
+use std::path::{Path, PathBuf};
+
+use cutover_runtime::sandbox;
+use serde::Serialize;
+
+use crate::{
+    component,
+    error::{CommandError, Outcome, code},
+    exit_code::ExitCode,
+    program::Program,
+    report::{palette, plugin::PluginView, printable},
+};
+
+/// Makes a packed component of a module or component.
+pub(super) fn pack(program: &mut Program, module: &Path, out: &Path) -> Outcome {
+    let bytes = component::bytes(module)?;
+    let sandbox = program.sandbox()?;
+    let packed = program.block_on(sandbox.pack(&bytes))?;
+    let packed = packed.map_err(|error| CommandError::no(error.code(), format!("cannot pack `{}`", module.display())).because(&error))?;
+    let inspection = sandbox::inspect(&packed)
+        .map_err(|error| CommandError::no(error.code(), format!("`{}` does not fit after packing", module.display())).because(&error))?;
+    replace(out, &packed)?;
+
+    let (good, view) = (palette::GOOD, PluginView::new(out.display().to_string(), &inspection));
+    program.console.answer(&format!("{good}packed{good:#} {}\n", printable::line(&view.headline())))?;
+    program.console.document(&Document { packed: out.to_owned(), plugin: view, exit: ExitCode::Done })?;
+    Ok(ExitCode::Done)
+}
+
+/// Shows what a component offers and asks for.
+pub(super) fn inspect(program: &mut Program, file: &Path) -> Outcome {
+    let inspection = component::inspect(file)?;
+    let view = PluginView::new(file.display().to_string(), &inspection);
+    program.console.answer(&view.text())?;
+    program.console.document(&view)?;
+    Ok(ExitCode::Done)
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    packed: PathBuf,
+    plugin: PluginView<'a>,
+    exit: ExitCode,
+}
+
+/// A reader sees the old file or the new one, never a half.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.tmp", std::process::id()));
+    let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
+    written.map_err(|error| {
+        let _ = std::fs::remove_file(&beside);
+        CommandError::no(code::FILE_WRITE, format!("cannot write `{}`", path.display())).because(&error)
+    })
+}

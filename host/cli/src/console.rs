@@ -1,0 +1,89 @@
+//! Where text goes: data to stdout, chatter to stderr. Styles are taken out where they do not belong.
+
+use std::io::{self, ErrorKind, Stderr, Stdout, Write as _};
+
+use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
+
+use crate::{
+    args::{GuessedForm, Output},
+    environment::Environment,
+    error::{CommandError, code},
+    settings::{self, Settings},
+};
+
+/// The two streams of the process.
+pub struct Console {
+    out: AutoStream<Stdout>,
+    err: AutoStream<Stderr>,
+    output: Output,
+    quiet: bool,
+}
+
+impl Console {
+    /// As the settings want it.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Self::with(settings.output, settings.styles_output, settings.styles_error, settings.quiet)
+    }
+
+    /// For help, and for problems found before there are settings.
+    #[must_use]
+    pub fn early(form: GuessedForm, environment: &Environment) -> Self {
+        let styles = |terminal| settings::styles(form.color, environment, terminal);
+        Self::with(form.output, styles(environment.terminals.output), styles(environment.terminals.error), false)
+    }
+
+    fn with(output: Output, styles_output: bool, styles_error: bool, quiet: bool) -> Self {
+        let choice = |styles| if styles { ColorChoice::Always } else { ColorChoice::Never };
+        let (out, err) = (AutoStream::new(io::stdout(), choice(styles_output)), AutoStream::new(io::stderr(), choice(styles_error)));
+        Self { out, err, output, quiet }
+    }
+
+    /// The form of the answer.
+    #[must_use]
+    pub fn output(&self) -> Output {
+        self.output
+    }
+
+    /// The answer for people; nothing if programs read it.
+    pub fn answer(&mut self, text: &str) -> Result<(), CommandError> {
+        match self.output {
+            Output::Text => self.data(text),
+            Output::Json | Output::Jsonl => Ok(()),
+        }
+    }
+
+    /// The answer for programs; nothing if people read it. One object: over several lines as `json`, on one line as `jsonl`.
+    pub fn document(&mut self, document: &impl Serialize) -> Result<(), CommandError> {
+        let text = match self.output {
+            Output::Text => return Ok(()),
+            Output::Json => serde_json::to_string_pretty(document),
+            Output::Jsonl => serde_json::to_string(document),
+        };
+        self.data(&(text.expect("documents have string keys only") + "\n"))
+    }
+
+    /// Text for stdout whatever the form.
+    pub fn data(&mut self, text: &str) -> Result<(), CommandError> {
+        match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+            // `cutover … | head` is no error; a run must not stop because nobody reads on.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(|error| CommandError::no(code::FILE_WRITE, "cannot write to standard output").because(&error)),
+        }
+    }
+
+    /// A line for the person at the terminal, on stderr. Nothing depends on it, so a closed stream is no error.
+    pub fn note(&mut self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(self.err, "{text}");
+        }
+    }
+
+    /// What went wrong: on stderr for people, and as an object on stdout for programs.
+    pub fn fail(&mut self, error: &CommandError) {
+        let _ = self.err.write_all(error.text().as_bytes());
+        // The exit code tells the failure even if stdout is gone.
+        let _ = self.document(&error.document());
+    }
+}

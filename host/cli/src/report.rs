@@ -1,0 +1,10 @@
+//! How things look: a plan, the problems of a file, a plugin, a run under way, its ending. Pure: values in, text out.
+
+pub mod diagnostics;
+pub mod ending;
+pub mod palette;
+pub mod plan;
+pub mod plugin;
+pub mod printable;
+pub mod progress;
+pub mod table;

@@ -1,0 +1,274 @@
+//! How a run ended: what a person must know within five lines, and one object for programs.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use serde::Serialize;
+
+use crate::{
+    exit_code::ExitCode,
+    report::{palette, printable, table::Table},
+};
+
+/// The end of a run, or where it stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct EndingView {
+    /// The run's id.
+    pub run: String,
+    /// The workflow's name.
+    pub workflow: String,
+    /// How it ended.
+    pub ending: EndingWord,
+    /// The exit code that goes with it.
+    pub exit: ExitCode,
+    /// Why it did not complete; nothing if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CauseView>,
+    /// In the order of the plan.
+    pub steps: Vec<StepEnding>,
+    /// What the target does not hold, or what going back did not restore.
+    pub losses: Vec<LossEnding>,
+    /// What a person has to settle.
+    pub open: Vec<OpenChange>,
+    /// The last hash of the journal; keep it elsewhere and give it as `--anchor`.
+    pub head: String,
+    /// The command that goes on from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndingWord {
+    /// Everything is done and verified.
+    Completed,
+    /// It failed and everything is back, verified.
+    RolledBack,
+    /// It failed and something stayed.
+    Stuck,
+    /// It stands still by policy or by signal.
+    Paused,
+    /// It waits for time or for a slow system.
+    Waiting,
+}
+
+impl EndingWord {
+    /// The exit code of the ending. A run paused by a signal exits with the signal's code instead.
+    #[must_use]
+    pub const fn exit(self) -> ExitCode {
+        match self {
+            Self::Completed => ExitCode::Done,
+            Self::RolledBack => ExitCode::RolledBack,
+            Self::Stuck => ExitCode::Stuck,
+            Self::Paused => ExitCode::Paused,
+            Self::Waiting => ExitCode::Waiting,
+        }
+    }
+
+    const fn headline(self) -> &'static str {
+        match self {
+            Self::Completed => "COMPLETED",
+            Self::RolledBack => "ROLLED BACK, start state verified",
+            Self::Stuck => "STUCK, a person is needed",
+            Self::Paused => "PAUSED",
+            Self::Waiting => "WAITING",
+        }
+    }
+}
+
+/// Why a run did not complete.
+#[derive(Debug, Clone, Serialize)]
+pub struct CauseView {
+    /// The code, if the host has one for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The step in which it began.
+    pub step: String,
+    /// The change, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+    /// What happened, without values.
+    pub message: String,
+}
+
+/// One step at the end.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepEnding {
+    /// Its id.
+    pub id: String,
+    /// Where it stands, such as `verified` or `rolled-back`.
+    pub state: String,
+    /// How many changes stand where.
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// A loss at the end.
+#[derive(Debug, Clone, Serialize)]
+pub struct LossEnding {
+    /// The step.
+    pub step: String,
+    /// Its code.
+    pub code: String,
+    /// How many items.
+    pub count: u64,
+    /// What exactly.
+    pub detail: String,
+}
+
+/// A change that a person has to settle.
+#[derive(Debug, Clone, Serialize)]
+pub struct OpenChange {
+    /// `step/change`.
+    pub change: String,
+    /// Why it stayed; names both sides of a conflict.
+    pub reason: String,
+    /// What to do by hand, in order.
+    pub commands: Vec<String>,
+}
+
+impl EndingView {
+    /// For people. The cause stands within the first five lines. With ANSI styles.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let (style, dim, strong) = (self.style(), palette::DIM, palette::STRONG);
+        let mut out = String::new();
+        if let Some(cause) = &self.cause {
+            out.push_str(&cause.text(style));
+        }
+        let _ = writeln!(
+            out,
+            "{style}{}{style:#}  exit {}  run {}  {}",
+            self.ending.headline(),
+            self.exit.number(),
+            printable::line(&self.run),
+            printable::line(&self.workflow)
+        );
+        let mut table = Table::new(&[]).indented(2);
+        for step in &self.steps {
+            let counts: Vec<String> =
+                step.counts.iter().filter(|(_, count)| **count > 0).map(|(state, count)| format!("{count} {state}")).collect();
+            table.row([&step.state, &step.id, &counts.join(", ")]);
+        }
+        out.push_str(&table.text());
+        for loss in &self.losses {
+            let line = format!("{}: {} ({}) {}", loss.step, loss.code, loss.count, loss.detail);
+            let _ = writeln!(out, "{strong}Lost{strong:#}  {}", printable::line(&line));
+        }
+        for open in &self.open {
+            let error = palette::ERROR;
+            let _ = writeln!(out, "{error}Open{error:#}  {}: {}", printable::line(&open.change), printable::line(&open.reason));
+            for command in &open.commands {
+                let _ = writeln!(out, "        {}", printable::line(command));
+            }
+        }
+        let _ = writeln!(out, "{dim}Head  {}{dim:#}", printable::line(&self.head));
+        if let Some(next) = &self.next {
+            let _ = writeln!(out, "{strong}Next{strong:#}  {}", printable::line(next));
+        }
+        out
+    }
+
+    fn style(&self) -> anstyle::Style {
+        match self.ending {
+            EndingWord::Completed => palette::GOOD,
+            EndingWord::RolledBack | EndingWord::Stuck => palette::ERROR,
+            EndingWord::Paused | EndingWord::Waiting => palette::WARNING,
+        }
+    }
+}
+
+impl CauseView {
+    fn text(&self, style: anstyle::Style) -> String {
+        let code = self.code.as_ref().map(|code| format!("[{code}]")).unwrap_or_default();
+        let place = match &self.change {
+            Some(change) => format!("{}/{change}", self.step),
+            None => self.step.clone(),
+        };
+        format!("{style}cause{}{style:#}: {}: {}\n", printable::line(&code), printable::line(&place), printable::line(&self.message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+        pairs.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect()
+    }
+
+    fn stuck() -> EndingView {
+        EndingView {
+            run: "7f3a91c2".into(),
+            workflow: "payments".into(),
+            ending: EndingWord::Stuck,
+            exit: EndingWord::Stuck.exit(),
+            cause: Some(CauseView {
+                code: Some("CUT4103".into()),
+                step: "switch".into(),
+                change: Some("checkout".into()),
+                message: "check `probe.get` failed: auth_failures was 7; 2 of 13 samples failed, limit 1".into(),
+            }),
+            steps: vec![
+                StepEnding {
+                    id: "copy".into(),
+                    state: "stuck".into(),
+                    counts: counts(&[("rolled-back", 311), ("stuck", 1), ("unknown", 0)]),
+                },
+                StepEnding { id: "switch".into(), state: "rolled-back".into(), counts: counts(&[("rolled-back", 1)]) },
+            ],
+            losses: vec![LossEnding { step: "copy".into(), code: "file-comments".into(), count: 3, detail: "comments of app.env".into() }],
+            open: vec![OpenChange {
+                change: "copy/payments/db".into(),
+                reason: "somebody else wrote: now etag 9, ours was 4".into(),
+                commands: vec!["rm store/payments/db.age".into(), "cutover rollback 7f3a --over copy/payments/db".into()],
+            }],
+            head: "214:5be0aa".into(),
+            next: Some("settle what is open, then: cutover rollback 7f3a91c2".into()),
+        }
+    }
+
+    #[test]
+    fn the_cause_comes_first_and_manual_commands_are_listed() {
+        assert_snapshot!(anstream::adapter::strip_str(&stuck().text()), @r"
+        cause[CUT4103]: switch/checkout: check `probe.get` failed: auth_failures was 7; 2 of 13 samples failed, limit 1
+        STUCK, a person is needed  exit 11  run 7f3a91c2  payments
+          stuck        copy    311 rolled-back, 1 stuck
+          rolled-back  switch  1 rolled-back
+        Lost  copy: file-comments (3) comments of app.env
+        Open  copy/payments/db: somebody else wrote: now etag 9, ours was 4
+                rm store/payments/db.age
+                cutover rollback 7f3a --over copy/payments/db
+        Head  214:5be0aa
+        Next  settle what is open, then: cutover rollback 7f3a91c2
+        ");
+    }
+
+    #[test]
+    fn the_cause_is_within_five_lines_however_much_went_wrong() {
+        let mut view = stuck();
+        view.cause.as_mut().expect("a cause").message = format!("first\nsecond {}", "x\n".repeat(50));
+        view.open = vec![view.open[0].clone(); 40];
+        let text = anstream::adapter::strip_str(&view.text()).to_string();
+        assert!(text.lines().take(5).any(|line| line.starts_with("cause[CUT4103]: switch/checkout: first")), "{text}");
+    }
+
+    #[test]
+    fn document_has_the_committed_keys() {
+        let document = serde_json::to_value(stuck()).expect("JSON");
+        for key in ["run", "workflow", "ending", "exit", "steps", "losses", "open", "head"] {
+            assert!(document.get(key).is_some(), "{key}");
+        }
+        assert_eq!((&document["ending"], &document["exit"]), (&"stuck".into(), &11.into()));
+        assert_eq!(document["open"][0]["commands"][0], "rm store/payments/db.age");
+        assert_eq!(document["steps"][0]["counts"]["stuck"], 1);
+    }
+
+    #[test]
+    fn every_ending_has_its_exit_code() {
+        let endings = [EndingWord::Completed, EndingWord::RolledBack, EndingWord::Stuck, EndingWord::Paused, EndingWord::Waiting];
+        assert_eq!(endings.map(|ending| ending.exit().number()), [0, 10, 11, 12, 13]);
+        assert_eq!(serde_json::to_string(&endings).expect("JSON"), r#"["completed","rolled-back","stuck","paused","waiting"]"#);
+    }
+}
