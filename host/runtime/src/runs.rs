@@ -2,6 +2,7 @@
 
 mod error;
 mod prepare;
+mod retention;
 mod show;
 
 use std::{future::Future, path::Path, sync::Arc};
@@ -86,7 +87,7 @@ impl Host {
         stop: impl Future<Output = ()> + Send,
         observer: Observer<'_>,
     ) -> Result<Rested, HostError> {
-        self.state.destroy_expired(&self.locks, self.clock.now())?;
+        self.give_up_expired()?;
         self.state.check_free_space(&id)?;
         let _targets = self.lock_targets(&id, &prepared.plan)?;
         let moved = if confirm { self.confirm(&prepared).await? } else { Drift::default() };
