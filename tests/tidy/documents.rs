@@ -2,7 +2,7 @@
 
 use cutover_runtime::sandbox::CONTRACT_VERSION;
 
-use crate::checkout::{files, text};
+use crate::checkout::{files, sources, text};
 
 /// The commands that xtask understands: the arms of its `match`.
 fn commands() -> Vec<String> {
@@ -47,4 +47,13 @@ fn the_readme_lists_every_exit_code() {
         assert!(readme.contains(&format!("\n| {number} |")), "README has no line for exit code {number}");
     }
     assert!(count >= 15, "{count}");
+}
+
+#[test]
+fn the_tests_that_the_architecture_names_are_there() {
+    let sources: String = sources(&["host", "tests"]).iter().map(|name| text(name)).collect();
+    let architecture = text("ARCHITECTURE.md");
+    let words = architecture.split(|c: char| !c.is_ascii_lowercase() && c != '_').filter(|word| word.matches('_').count() >= 3);
+    let missing: Vec<&str> = words.filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert_eq!(missing, Vec::<&str>::new());
 }
