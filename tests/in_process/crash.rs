@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use cutover_engine::{Ending, RunId};
 use cutover_runtime::{
     disk::{Disk, Fault, MemoryDisk},
+    runs::HostError,
     state::StateFolder,
 };
-use cutover_tests::{FakeCa, MemoryKind, MemoryServer, Mishap, Rig, TestClock};
+use cutover_tests::{FakeCa, MemoryKind, MemoryServer, Mishap, Rig, TestClock, warm_sandbox};
 use serde_json::{Value, json};
 
 const PLUGINS: [(&str, &str); 2] = [("certifier", "certifier"), ("example", "example")];
@@ -55,7 +56,8 @@ impl World {
         store.put("certs/b", json!({ "host": "b", "certificate": "the old one" }));
         store.put("certs/unrelated", json!({ "host": "x" }));
         let ca = FakeCa::on(&kind.server("https://ca.test"), clock.clone());
-        let rig = Rig::with(Arc::new(disk.clone()), clock, kind.kinds());
+        let mut rig = Rig::with(Arc::new(disk.clone()), clock, kind.kinds());
+        rig.host.sandbox = warm_sandbox();
         Self { disk, rig, store, flags: kind.server("https://flags.test"), ca }
     }
 
@@ -78,6 +80,8 @@ impl World {
         };
         match rested {
             Ok((rested, _)) => Some(rested.ending),
+            // Killed after its last record: there is nothing left to do.
+            Err(HostError::AtRest { ending, .. }) => Some(ending),
             Err(error) => {
                 assert!(self.disk.is_crashed(), "{error}");
                 None
@@ -148,7 +152,7 @@ fn after_effect(nth: usize) -> impl Fn(&World) {
 fn forward(_: &World) {}
 
 fn backward(world: &World) {
-    world.flags.mishaps("PUT /announced", &[Mishap::Status(403)]);
+    world.flags.mishaps("PUT /announced", &[Mishap::Status(403); 4]);
 }
 
 #[test]

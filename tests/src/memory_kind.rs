@@ -9,7 +9,9 @@ use std::{
 use cutover_engine::{Failure, FailureCase};
 use cutover_runtime::{
     clock::BoxFuture,
-    connection::{Backend, ConnectionConfig, Kind, Kinds, OpenError, Opening, SendError, WireBody, WireRequest, WireResponse, WireResponseBody},
+    connection::{
+        Backend, ConnectionConfig, Kind, Kinds, OpenError, Opening, SendError, WireBody, WireRequest, WireResponse, WireResponseBody,
+    },
     policy::{KindTable, PUBLIC_HEADERS, Unlisted},
 };
 use serde_json::{Value, json};
@@ -79,8 +81,13 @@ impl MemoryKind {
     /// No servers yet.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        let table =
-            KindTable { kind: "http", routes: Vec::new(), unlisted: Unlisted::ByMethod, owned_headers: &[], public_headers: PUBLIC_HEADERS };
+        let table = KindTable {
+            kind: "http",
+            routes: Vec::new(),
+            unlisted: Unlisted::ByMethod,
+            owned_headers: &[],
+            public_headers: PUBLIC_HEADERS,
+        };
         Arc::new(Self { table: Arc::new(table), servers: Mutex::default() })
     }
 
