@@ -123,7 +123,16 @@ impl Host {
         if let Some(ending @ (Ending::Completed | Ending::RolledBack)) = opened.run.ending() {
             return Err(HostError::AtRest { run: id.clone(), ending });
         }
-        self.drive(opened, Event::Resumed {}, stop, observer).await
+        if opened.run.has_begun() {
+            return self.drive(opened, Event::Resumed {}, stop, observer).await;
+        }
+        // The process died between the journal's first line and the first event: nothing was done.
+        let moved = self.confirm_stored(&opened).await?;
+        let deferred = moved.moved.iter().map(|(change, _)| *change).collect();
+        let first = Event::Started { plan: opened.run.plan().digest, deferred };
+        let mut rested = self.drive(opened, first, stop, observer).await?;
+        rested.drift = moved;
+        Ok(rested)
     }
 
     /// Takes a run back. `over` names changes whose foreign writes may be overwritten.
@@ -143,7 +152,8 @@ impl Host {
         if opened.run.ending().is_none() {
             // The process died: first what was in flight is known to have no outcome.
             let at = self.clock.now();
-            let event = Event::Resumed {};
+            let begun = opened.run.has_begun();
+            let event = if begun { Event::Resumed {} } else { Event::Started { plan: opened.run.plan().digest, deferred: Vec::new() } };
             opened.run.apply(at, &event)?;
             opened.journal.append(at, &event)?;
         }
@@ -201,12 +211,24 @@ impl Host {
 
     /// Plans again and compares. With `on_drift = "stop"` anything that moved is an error.
     async fn confirm(&self, prepared: &Prepared) -> Result<Drift, HostError> {
-        let again = self.plan_again(prepared).await?;
-        let moved = drift(&prepared.plan, &again);
-        if moved.is_empty() || prepared.plan.header.on_drift == OnDrift::Defer {
+        let again = self.plan_again(&prepared.plan, &prepared.components, &prepared.equipment, &prepared.key).await?;
+        Self::accept(&prepared.plan, &again)
+    }
+
+    /// The same for a run whose process died before its plan was confirmed.
+    async fn confirm_stored(&self, opened: &OpenRun) -> Result<Drift, HostError> {
+        let plan = opened.run.plan();
+        let components = self.stored_components(&opened.folder, plan)?;
+        let again = self.plan_again(plan, &components, &opened.equipment, &opened.key).await?;
+        Self::accept(plan, &again)
+    }
+
+    fn accept(plan: &Plan, again: &Plan) -> Result<Drift, HostError> {
+        let moved = drift(plan, again);
+        if moved.is_empty() || plan.header.on_drift == OnDrift::Defer {
             return Ok(moved);
         }
-        Err(HostError::Drift(DriftError::new(&prepared.plan, moved)))
+        Err(HostError::Drift(DriftError::new(plan, moved)))
     }
 
     /// One lock per authority that the plan may write to, whatever the state folder.

@@ -131,6 +131,13 @@ impl Run {
         state.written |= relation != Relation::PreImage;
         state.unknown &= relation == Relation::Other;
         match relation {
+            // The world is as wanted, but the plugin reached for what is not its own: it is not trusted any further.
+            Relation::Expected
+                if came_back == CameBack::Final && state.failure.as_ref().is_some_and(|failure| failure.case == FailureCase::Refused) =>
+            {
+                let failure = state.failure.take().map(|failure| *failure);
+                failure.into_iter().for_each(|failure| self.fail(at, change, failure));
+            }
             Relation::Expected => {
                 state.failure = None;
                 state.stale = false;
