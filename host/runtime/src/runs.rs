@@ -6,7 +6,7 @@ mod show;
 
 use std::{future::Future, path::Path, sync::Arc};
 
-use cutover_engine::{ChangeNo, Ending, Event, OnDrift, Plan, Run, RunId, Span};
+use cutover_engine::{ChangeNo, Ending, Event, FailureCase, OnDrift, Plan, Run, RunId, Span};
 use zeroize::Zeroizing;
 
 pub use self::{
@@ -25,7 +25,7 @@ use crate::{
     journal::{Anchor, Journal},
     key::{Key, WrappedKey},
     lock::{Holder, Lock, LockFolder},
-    planner::{Drift, drift},
+    planner::{Drift, PlanningError, drift},
     policy::CallLimits,
     sandbox::Sandbox,
     sealed_log::SealedLog,
@@ -200,7 +200,15 @@ impl Host {
 
     /// Plans again and compares. With `on_drift = "stop"` anything that moved is an error.
     async fn confirm(&self, prepared: &Prepared) -> Result<Drift, HostError> {
-        let again = self.plan_again(prepared).await?;
+        let again = match self.plan_again(prepared).await {
+            // The same step was planned before: what is in its way now, or gone, is movement of the world.
+            Err(HostError::Planning(PlanningError::Hook { step, failure, .. }))
+                if matches!(failure.case, FailureCase::Conflict | FailureCase::NotFound) =>
+            {
+                return Err(HostError::Drift(DriftError::refused(step, failure)));
+            }
+            again => again?,
+        };
         let moved = drift(&prepared.plan, &again);
         if moved.is_empty() || prepared.plan.header.on_drift == OnDrift::Defer {
             return Ok(moved);
