@@ -1,1 +1,290 @@
-//! .
+//! Secrets of many shapes go through runs of every ending; afterwards every byte that the host left is searched for them.
+
+use std::{
+    error::Error,
+    fmt::Write as _,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE},
+};
+use cutover_engine::{Ending, Event};
+use cutover_runtime::runs::HostError;
+use serde_json::{Map, Value, json};
+use tracing::{
+    Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+use crate::{
+    health::Application,
+    scene::{PLUGINS, RETIRE, Scene, Tree, collect, copy, watching},
+};
+
+/// Sixteen shapes of secrets, none shorter than 16 bytes, by name.
+fn canaries() -> Vec<(String, String)> {
+    let long: String = (0..400).map(|number| format!("{:08x}", 0x9e37_79b9_u32.wrapping_mul(number + 7))).collect();
+    let shapes = [
+        ("sixteen", "q7Zx1Lm9Vt4Rk2Wd".to_owned()),
+        ("words", "correct horse battery staple canary".to_owned()),
+        ("hexadecimal", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b".to_owned()),
+        ("base64", "dGhpcyBpcyBhIGNhbmFyeSBpbiBiYXNlNjQ9PQ==".to_owned()),
+        ("base64url", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl".to_owned()),
+        ("pem", "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIKanaryKanaryKanary0123\n-----END PRIVATE KEY-----\n".to_owned()),
+        ("json", r#"{"user":"canary","password":"in-a-json-string-4711"}"#.to_owned()),
+        ("unicode", "пароль-канарейки-密码-🐤-über".to_owned()),
+        ("quotes", "it's \"quoted\" and `ticked` 0815".to_owned()),
+        ("newlines", "first canary line\nsecond canary line\r\nthird".to_owned()),
+        ("url", "postgres://canary:s3cr3tP4ss@db.corp:5432/prod?sslmode=require".to_owned()),
+        ("shell", "$(rm -rf /canary) && ${HOME} \\ ; | > <".to_owned()),
+        ("percent", "%63%61%6e%61%72%79%20%25%2F%00".to_owned()),
+        ("spaces", "   canary with blanks at both ends   ".to_owned()),
+        ("digits", "00490176123456789012345678901234567890".to_owned()),
+        ("long", long),
+    ];
+    assert!(shapes.iter().all(|(_, secret)| secret.len() >= 16) && shapes.len() == 16);
+    shapes.into_iter().map(|(name, secret)| (name.to_owned(), secret)).collect()
+}
+
+/// The ways in which a secret could be written down.
+fn spellings(secret: &str) -> Vec<Vec<u8>> {
+    let bytes = secret.as_bytes();
+    let quoted = Value::from(secret).to_string();
+    let debugged = format!("{secret:?}");
+    let mut spellings = vec![
+        bytes.to_vec(),
+        quoted.trim_matches('"').as_bytes().to_vec(),
+        debugged[1..debugged.len() - 1].as_bytes().to_vec(),
+        hex::encode(bytes).into_bytes(),
+        hex::encode_upper(bytes).into_bytes(),
+    ];
+    for engine in [&STANDARD, &URL_SAFE] {
+        for before in 0..3 {
+            let text = engine.encode([&vec![0; before], bytes].concat());
+            // Without the digits that neighbours take part in.
+            let end = (before + bytes.len()) / 3 * 4;
+            spellings.push(text.as_bytes()[(before * 8).div_ceil(6)..end].to_vec());
+        }
+    }
+    spellings.retain(|spelling| spelling.len() >= 12);
+    spellings
+}
+
+/// Where secrets are found, as `place: name`.
+fn hits(tree: &Tree, canaries: &[(String, String)]) -> Vec<String> {
+    let mut hits = Vec::new();
+    for (name, secret) in canaries {
+        for spelling in spellings(secret) {
+            let finder = |content: &[u8]| content.windows(spelling.len()).any(|window| window == spelling);
+            hits.extend(tree.iter().filter(|(_, content)| finder(content)).map(|(place, _)| format!("{place}: {name}")));
+        }
+    }
+    hits
+}
+
+/// Everything that anybody logs in this process.
+static LOGGED: Mutex<String> = Mutex::new(String::new());
+
+struct Log;
+
+struct Text<'t>(&'t mut String);
+
+impl Visit for Text<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = write!(self.0, " {}={value:?}", field.name());
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
+        attributes.record(&mut Text(&mut LOGGED.lock().unwrap_or_else(PoisonError::into_inner)));
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, record: &span::Record<'_>) {
+        record.record(&mut Text(&mut LOGGED.lock().unwrap_or_else(PoisonError::into_inner)));
+    }
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.push_str(event.metadata().target());
+        event.record(&mut Text(&mut logged));
+        logged.push('\n');
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+fn log_everything() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| tracing::subscriber::set_global_default(Log).expect("no other test takes the log"));
+}
+
+/// What a run said and left: the state folder, its events, its errors and the log.
+struct Left {
+    scene: Scene,
+    texts: Tree,
+}
+
+impl Left {
+    fn new(scene: Scene) -> Self {
+        log_everything();
+        Self { scene, texts: Tree::new() }
+    }
+
+    fn events(&mut self, name: &str, events: &[Event]) {
+        let told = format!("{events:?}\n{}", serde_json::to_string(events).expect("events are journaled as JSON"));
+        self.texts.insert(format!("events {name}"), told.into_bytes());
+    }
+
+    fn error(&mut self, name: &str, error: &HostError) {
+        let mut told = format!("{error:?}\n{error}\n");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let _ = writeln!(told, "{cause:?}\n{cause}");
+            source = cause.source();
+        }
+        self.texts.insert(format!("error {name}"), told.into_bytes());
+    }
+
+    /// All of it, searched.
+    fn hits(&self, canaries: &[(String, String)]) -> Vec<String> {
+        let mut tree = self.texts.clone();
+        collect(&self.scene.rig.path("state"), "state", &mut tree);
+        collect(&self.scene.rig.path("locks"), "locks", &mut tree);
+        collect(&self.scene.rig.path("store"), "store", &mut tree);
+        tree.insert("log".to_owned(), LOGGED.lock().unwrap_or_else(PoisonError::into_inner).clone().into_bytes());
+        assert!(tree.keys().any(|name| name.ends_with("journal.jsonl")) && tree.keys().any(|name| name.ends_with("sealed.log")));
+        hits(&tree, canaries)
+    }
+}
+
+/// A scene whose legacy folder holds every canary as JSON, and what they all look like in the store.
+fn stocked() -> Scene {
+    let scene = Scene::new();
+    let document: Map<String, Value> = canaries().into_iter().map(|(name, secret)| (name, Value::from(secret))).collect();
+    scene.rig.write("legacy/all.json", &Value::from(document).to_string());
+    scene
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_byte_that_a_run_leaves_holds_a_secret() {
+    let canaries = canaries();
+    let app = Application::start(async |_| 0).await;
+    let mut left = Left::new(stocked());
+    let (connection, verify) = watching(&app.url, "cohort");
+    let text = left.scene.workflow("", &connection, &[&copy(&verify), RETIRE]);
+    let prepared = left.scene.rig.prepare(&text, &PLUGINS).await.expect("a plan");
+    left.texts.insert("plan".to_owned(), left.scene.rig.host.with_key(&prepared).expect("a text").into_bytes());
+    let (rested, events) = left.scene.rig.start(prepared, true).await.expect("a run");
+    assert_eq!(rested.ending, Ending::Completed, "{events:#?}");
+    left.events("forward", &events);
+    for (name, secret) in &canaries {
+        assert_eq!(left.scene.stored(&format!("all/{name}.json.age")), Some(json!({ "value": secret })), "{name} arrived whole");
+    }
+    assert_eq!(left.hits(&canaries), Vec::<String>::new());
+    let (rested, events) = left.scene.rig.rollback(&rested.id, &[]).await.expect("a rollback");
+    assert_eq!(rested.ending, Ending::RolledBack);
+    left.events("backward", &events);
+    assert_eq!(left.hits(&canaries), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_what_a_failing_run_leaves() {
+    let canaries = canaries();
+    let app = Application::start(async |_| 1).await;
+    let mut left = Left::new(stocked());
+    let (connection, verify) = watching(&app.url, "step");
+    let text = left.scene.workflow("", &connection, &[&copy(&verify)]);
+    let (rested, events) = left.scene.rig.run(&text, &PLUGINS).await.expect("a run");
+    assert_eq!(rested.ending, Ending::RolledBack, "{events:#?}");
+    left.events("rolled back", &events);
+
+    // Stuck over a foreign value, which is a secret too.
+    let (rested, _) = left.scene.rig.run(&left.scene.workflow("", "", &[&copy("")]), &PLUGINS).await.expect("a run");
+    left.scene.store("all/words.json.age", &json!({ "value": canaries[0].1 }));
+    let (rested, events) = left.scene.rig.rollback(&rested.id, &[]).await.expect("a rollback");
+    assert_eq!(rested.ending, Ending::Stuck);
+    left.events("stuck", &events);
+    let told = rested.run.open().map(|open| format!("{open:?}")).collect::<String>();
+    left.texts.insert("open".to_owned(), told.into_bytes());
+
+    // In the way of a plan, and of a run.
+    let error = left.scene.rig.run(&left.scene.workflow("", "", &[&copy("")]), &PLUGINS).await.err().expect("it is in the way");
+    left.error("conflict", &error);
+    assert_eq!(left.hits(&canaries), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_the_error_about_a_broken_file() {
+    let canaries = canaries();
+    let mut left = Left::new(Scene::new().with_files(1));
+    // One run for a journal and a sealed log.
+    left.scene.rig.run(&left.scene.workflow("", "", &[&copy("")]), &PLUGINS).await.expect("a run");
+    let secret = |number: usize| &canaries[number].1;
+    let broken = [
+        ("b.json", format!(r#"{{"key": "{}" "next": {}}}"#, secret(0), secret(2))),
+        ("c.json", format!(r#"["{}", {}]"#, secret(0), secret(1))),
+        ("d.toml", format!("key = \"{}\" {}\n{} = = 1\n", secret(0), secret(1), secret(2))),
+        ("e.yaml", format!("key: \"{}\n  - {}: [\n*{}", secret(0), secret(1), secret(2))),
+        ("f.env", format!("KEY='{}\n{} = {}\n=\"{}", secret(0), secret(1), secret(2), secret(3))),
+        ("g.pem", format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END {}-----\n", secret(3), secret(1))),
+        ("h.json", format!(r#"{{"{0}": 1, "{0}": 2}}"#, secret(2))),
+    ];
+    let mut refused = 0;
+    for (name, text) in &broken {
+        left.scene.rig.write(&format!("legacy/{name}"), text);
+        match left.scene.rig.run(&left.scene.workflow("", "", &[&copy(&format!("with = {{ prefix = \"{name}\" }}"))]), &PLUGINS).await {
+            Ok((rested, events)) => {
+                left.events(name, &events);
+                left.texts.insert(format!("cause {name}"), format!("{:?}", rested.run.cause()).into_bytes());
+            }
+            Err(error) => {
+                refused += 1;
+                left.error(name, &error);
+            }
+        }
+        std::fs::remove_file(left.scene.rig.path("legacy").join(name)).expect("it is there");
+    }
+    assert!(refused >= 4, "broken files are refused: {refused}");
+    // Names of keys are no secrets in a document; in a broken one nothing is a name.
+    assert_eq!(left.hits(&canaries), Vec::<String>::new());
+}
+
+#[test]
+fn the_search_finds_what_is_planted() {
+    log_everything();
+    let canaries = canaries();
+    let secret = canaries[1].1.as_bytes();
+    let around = |text: String| format!("…{text}…").into_bytes();
+    let planted = [
+        ("clear", [&b"\0\xff"[..], secret, b"\0"].concat()),
+        ("hex", around(hex::encode([&b"x"[..], secret, b"y"].concat()))),
+        ("HEX", around(hex::encode_upper(secret))),
+        ("0", around(STANDARD.encode([secret, b"tail"].concat()))),
+        ("1", around(URL_SAFE.encode([b"a", secret, b"tail"].concat()))),
+        ("2", around(STANDARD.encode([b"ab", secret, b"tail"].concat()))),
+        ("3", around(STANDARD.encode([b"abc", secret].concat()))),
+    ];
+    for (name, content) in planted {
+        let tree = Tree::from([(name.to_owned(), content)]);
+        assert!(hits(&tree, &canaries).iter().any(|hit| hit == &format!("{name}: words")), "{name}");
+    }
+    for (name, secret) in &canaries {
+        let tree = Tree::from([("json".to_owned(), json!({ "x": secret }).to_string().into_bytes())]);
+        assert!(!hits(&tree, &canaries).is_empty(), "{name}");
+    }
+    tracing::info!(word = "a-word-only-this-test-logs", "planted");
+    assert!(LOGGED.lock().unwrap_or_else(PoisonError::into_inner).contains("a-word-only-this-test-logs"));
+}

@@ -1,10 +1,6 @@
 //! The place where most tests here happen: a legacy folder, an encrypted store, and workflows between the two.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use age::secrecy::ExposeSecret as _;
 use cutover_engine::{ChangeNo, Phase, Run, Span, Timestamp};
@@ -157,33 +153,28 @@ pub(crate) fn phases(run: &Run) -> BTreeMap<String, Phase> {
     (0..count).map(ChangeNo).map(|change| (run.plan().name_of(change), run.phase(change))).collect()
 }
 
-/// A clock that the test sets. Who sleeps on it wakes at once, at the time it asked for.
-pub(crate) struct TestClock(Mutex<Timestamp>);
+/// A clock that the test sets. Nothing but the test makes time pass.
+pub(crate) struct TestClock(tokio::sync::watch::Sender<Timestamp>);
 
 impl TestClock {
     /// A clock that stands still.
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Timestamp(1_795_000_000_000))))
+        Arc::new(Self(tokio::sync::watch::Sender::new(Timestamp(1_795_000_000_000))))
     }
 
     /// Lets time pass.
     pub(crate) fn advance(&self, span: Span) {
-        let mut now = self.0.lock().expect("nobody panics with the time");
-        *now = now.after(span);
+        self.0.send_modify(|now| *now = now.after(span));
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().expect("nobody panics with the time")
+        *self.0.borrow()
     }
 
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            // Others get their turn first: what is under way takes no time on this clock.
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            let mut now = self.0.lock().expect("nobody panics with the time");
-            *now = (*now).max(deadline);
-        })
+        let mut now = self.0.subscribe();
+        Box::pin(async move { drop(now.wait_for(|now| *now >= deadline).await) })
     }
 }

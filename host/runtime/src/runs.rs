@@ -7,7 +7,7 @@ mod show;
 
 use std::{future::Future, path::Path, sync::Arc};
 
-use cutover_engine::{ChangeNo, Ending, Event, OnDrift, Plan, Run, RunId, Span};
+use cutover_engine::{ChangeNo, Ending, Event, FailureCase, OnDrift, Plan, Run, RunId, Span};
 use zeroize::Zeroizing;
 
 pub use self::{
@@ -26,7 +26,7 @@ use crate::{
     journal::{Anchor, Journal},
     key::{Key, WrappedKey},
     lock::{Holder, Lock, LockFolder},
-    planner::{Drift, drift},
+    planner::{Drift, PlanningError, drift},
     policy::CallLimits,
     sandbox::Sandbox,
     sealed_log::SealedLog,
@@ -211,20 +211,29 @@ impl Host {
 
     /// Plans again and compares. With `on_drift = "stop"` anything that moved is an error.
     async fn confirm(&self, prepared: &Prepared) -> Result<Drift, HostError> {
-        let again = self.plan_again(&prepared.plan, &prepared.components, &prepared.equipment, &prepared.key).await?;
-        Self::accept(&prepared.plan, &again)
+        let again = self.plan_again(&prepared.plan, &prepared.components, &prepared.equipment, &prepared.key).await;
+        Self::accept(&prepared.plan, again)
     }
 
     /// The same for a run whose process died before its plan was confirmed.
     async fn confirm_stored(&self, opened: &OpenRun) -> Result<Drift, HostError> {
         let plan = opened.run.plan();
         let components = self.stored_components(&opened.folder, plan)?;
-        let again = self.plan_again(plan, &components, &opened.equipment, &opened.key).await?;
-        Self::accept(plan, &again)
+        let again = self.plan_again(plan, &components, &opened.equipment, &opened.key).await;
+        Self::accept(plan, again)
     }
 
-    fn accept(plan: &Plan, again: &Plan) -> Result<Drift, HostError> {
-        let moved = drift(plan, again);
+    fn accept(plan: &Plan, again: Result<Plan, HostError>) -> Result<Drift, HostError> {
+        let again = match again {
+            // The same step was planned before: what is in its way now, or gone, is movement of the world.
+            Err(HostError::Planning(PlanningError::Hook { step, failure, .. }))
+                if matches!(failure.case, FailureCase::Conflict | FailureCase::NotFound) =>
+            {
+                return Err(HostError::Drift(DriftError::refused(step, failure)));
+            }
+            again => again?,
+        };
+        let moved = drift(plan, &again);
         if moved.is_empty() || plan.header.on_drift == OnDrift::Defer {
             return Ok(moved);
         }

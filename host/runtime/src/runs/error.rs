@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use cutover_engine::{Ending, IllegalEvent, Plan, PlanTextError, PlannedPlugin, RunId};
+use cutover_engine::{Ending, Failure, IllegalEvent, Plan, PlanTextError, PlannedPlugin, RunId};
 use thiserror::Error;
 
 use crate::{
@@ -90,16 +90,29 @@ pub enum HostError {
 
 /// What moved between plan and run. Nothing was written.
 #[derive(Debug, Error)]
-#[error("{} of the plan's changes no longer fit the world and {} are new; nothing was written; plan again", .moved.len(), .new.len())]
+#[error("{}; nothing was written; plan again", drifted(.moved, .new, .refused.as_ref()))]
 pub struct DriftError {
     /// Names of changes of the plan, and how they moved.
     pub moved: Vec<(String, &'static str)>,
     /// Names of changes that the plan does not have.
     pub new: Vec<String>,
+    /// A step that cannot be planned any more, and why: something is in its way now, or gone.
+    pub refused: Option<(String, Failure)>,
 }
 
 impl DriftError {
     pub(super) fn new(plan: &Plan, drift: Drift) -> Self {
-        Self { moved: drift.moved.into_iter().map(|(change, how)| (plan.name_of(change), how)).collect(), new: drift.new }
+        Self { moved: drift.moved.into_iter().map(|(change, how)| (plan.name_of(change), how)).collect(), new: drift.new, refused: None }
+    }
+
+    pub(super) const fn refused(step: String, failure: Failure) -> Self {
+        Self { moved: Vec::new(), new: Vec::new(), refused: Some((step, failure)) }
+    }
+}
+
+fn drifted(moved: &[(String, &'static str)], new: &[String], refused: Option<&(String, Failure)>) -> String {
+    match refused {
+        Some((step, failure)) => format!("step `{step}` can no longer be planned: {failure}"),
+        None => format!("{} of the plan's changes no longer fit the world and {} are new", moved.len(), new.len()),
     }
 }
