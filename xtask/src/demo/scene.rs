@@ -25,9 +25,8 @@ const LEGACY: [(&str, &str); 4] = [
     ),
 ];
 
-/// An age identity and its public key. They are in a public file: good for made-up secrets only.
+/// An age identity in a public file: good for made-up secrets only.
 const IDENTITY: &str = "AGE-SECRET-KEY-18ZNPJMJ3AMAU8XCM9FQ7LR8C4Y6ZDP3XQXW5SK8RQQHQUY9W3E4QXH6RSF\n";
-const RECIPIENT: &str = "age1mccfmdq8zv7ncvadd6e3hd763tlzju9vtpzwq9s6hk8avgmndfzsrut6z7\n";
 
 /// How every file encrypted with age begins.
 const AGE: &[u8] = b"age-encryption.org/v1";
@@ -57,7 +56,6 @@ impl Scene {
             scene.write(&format!("legacy/{name}"), text)?;
         }
         scene.write("store.agekey", IDENTITY)?;
-        scene.write("store.recipients", RECIPIENT)?;
         let source = root.join("workflows").join(workflow);
         let text = fs::read_to_string(&source).map_err(|error| Failed::at(&source, &error))?;
         scene.write(workflow, &text)?;
