@@ -197,6 +197,7 @@ impl Standing<'_> {
         match word {
             EndingWord::Completed if self.run.has_no_way_back() => Some(format!("cutover runs show {id}")),
             EndingWord::Completed => Some(format!("cutover runs show {id}  |  cutover rollback {id}")),
+            EndingWord::RolledBack if self.was_asked_back() => Some(format!("cutover runs show {id}")),
             EndingWord::RolledBack => Some(format!("cutover runs show {id}  |  mend the cause, then plan again")),
             EndingWord::Stuck => Some(format!("settle what is open, then: cutover rollback {id}")),
             EndingWord::Paused | EndingWord::Interrupted | EndingWord::BrokenOff => {
