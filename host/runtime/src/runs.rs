@@ -30,7 +30,7 @@ use crate::{
     policy::CallLimits,
     sandbox::Sandbox,
     sealed_log::SealedLog,
-    sealing::SealingKey,
+    sealing::{Scanner, SealingKey},
     state::{Ended, RunFolder, StateFolder},
 };
 
@@ -89,10 +89,10 @@ impl Host {
     ) -> Result<Rested, HostError> {
         self.give_up_expired()?;
         self.state.check_free_space(&id)?;
-        let _targets = self.lock_targets(&id, &prepared.plan)?;
+        let mut locks = self.lock_targets(&id, &prepared.plan)?;
         let moved = if confirm { self.confirm(&prepared).await? } else { Drift::default() };
         let (folder, data_key) = self.state.create_run(&id, &self.state_key, &*self.entropy)?;
-        let _lock = folder.lock(&self.locks, self.clock.now())?;
+        locks.push(folder.lock(&self.locks, self.clock.now())?);
         let disk = self.state.disk();
         let write = |path: &Path, bytes: &[u8]| {
             disk.write_atomic(path, bytes).map_err(|source| HostError::from(DiskError::write(&**disk, path, id.as_str(), source)))
@@ -105,7 +105,7 @@ impl Host {
         let deferred = moved.moved.iter().map(|(change, _)| *change).collect();
         let first = Event::Started { plan: prepared.plan.digest, deferred };
         let run = Run::new(Arc::new(prepared.plan));
-        let opened = OpenRun { folder, run, journal, sealed, equipment: prepared.equipment, key: prepared.key, text: prepared.text };
+        let opened = OpenRun { folder, run, journal, sealed, equipment: prepared.equipment, key: prepared.key, text: prepared.text, locks };
         let mut rested = self.drive(opened, first, stop, observer).await?;
         rested.drift = moved;
         Ok(rested)
@@ -119,9 +119,19 @@ impl Host {
         stop: impl Future<Output = ()> + Send,
         observer: Observer<'_>,
     ) -> Result<Rested, HostError> {
-        let (_locks, opened) = self.reopen(id, anchor).await?;
+        let opened = self.reopen(id, anchor).await?;
+        self.resume_opened(opened, stop, observer).await
+    }
+
+    /// Goes on with a run that [`Self::reopen`] opened.
+    pub async fn resume_opened(
+        &self,
+        opened: OpenRun,
+        stop: impl Future<Output = ()> + Send,
+        observer: Observer<'_>,
+    ) -> Result<Rested, HostError> {
         if let Some(ending @ (Ending::Completed | Ending::RolledBack)) = opened.run.ending() {
-            return Err(HostError::AtRest { run: id.clone(), ending });
+            return Err(HostError::AtRest { run: opened.folder.id().clone(), ending });
         }
         if opened.run.has_begun() {
             return self.drive(opened, Event::Resumed {}, stop, observer).await;
@@ -144,9 +154,20 @@ impl Host {
         stop: impl Future<Output = ()> + Send,
         observer: Observer<'_>,
     ) -> Result<Rested, HostError> {
-        let (_locks, mut opened) = self.reopen(id, anchor).await?;
+        let opened = self.reopen(id, anchor).await?;
+        self.roll_back_opened(opened, over, stop, observer).await
+    }
+
+    /// Takes a run back that [`Self::reopen`] opened.
+    pub async fn roll_back_opened(
+        &self,
+        mut opened: OpenRun,
+        over: &[String],
+        stop: impl Future<Output = ()> + Send,
+        observer: Observer<'_>,
+    ) -> Result<Rested, HostError> {
         if opened.run.ending() == Some(Ending::RolledBack) {
-            return Err(HostError::AtRest { run: id.clone(), ending: Ending::RolledBack });
+            return Err(HostError::AtRest { run: opened.folder.id().clone(), ending: Ending::RolledBack });
         }
         let over = named(opened.run.plan(), over)?;
         if opened.run.ending().is_none() {
@@ -161,7 +182,7 @@ impl Host {
     }
 
     /// Everything a run needs, with its locks held.
-    async fn reopen(&self, id: &RunId, anchor: Option<Anchor>) -> Result<(Vec<Lock>, OpenRun), HostError> {
+    pub async fn reopen(&self, id: &RunId, anchor: Option<Anchor>) -> Result<OpenRun, HostError> {
         let folder = self.state.run(id)?;
         let mut locks = vec![folder.lock(&self.locks, self.clock.now())?];
         let data_key = folder.data_key(&self.state_key)?;
@@ -178,7 +199,7 @@ impl Host {
         if resumed.opened.header.plan != run.plan().digest {
             return Err(HostError::ForeignPlan { run: id.clone() });
         }
-        Ok((locks, OpenRun { folder, run, journal: resumed.journal, sealed: resumed.sealed, equipment, key, text }))
+        Ok(OpenRun { folder, run, journal: resumed.journal, sealed: resumed.sealed, equipment, key, text, locks })
     }
 
     async fn drive(
@@ -188,7 +209,7 @@ impl Host {
         stop: impl Future<Output = ()> + Send,
         observer: Observer<'_>,
     ) -> Result<Rested, HostError> {
-        let OpenRun { folder, mut run, journal, sealed, equipment, key, text } = opened;
+        let OpenRun { folder, mut run, journal, sealed, equipment, key, text, locks: _locks } = opened;
         folder.unmark_ended()?;
         let outfit = Outfit {
             id: folder.id().clone(),
@@ -288,8 +309,8 @@ impl Host {
 /// What the wrapped key of a plan is for.
 const SEALING_KEY: &str = "sealing key of a plan";
 
-/// A run with everything it needs, before it is driven.
-struct OpenRun {
+/// A run with everything it needs and its locks held, before it is driven.
+pub struct OpenRun {
     folder: RunFolder,
     run: Run,
     journal: Journal<Event>,
@@ -297,6 +318,24 @@ struct OpenRun {
     equipment: Equipment,
     key: Arc<SealingKey>,
     text: String,
+    locks: Vec<Lock>,
+}
+
+impl OpenRun {
+    /// The run as its journal tells it.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Where its journal ends.
+    pub fn head(&self) -> Anchor {
+        self.journal.head()
+    }
+
+    /// Knows the secrets that are live while the run is driven.
+    pub fn scanner(&self) -> &Arc<Scanner> {
+        self.key.scanner()
+    }
 }
 
 /// Changes by the names that people give them.
