@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line")]
 
+mod bench;
 mod bindings;
 mod failed;
 mod plugins;
@@ -20,6 +21,7 @@ cargo xtask COMMAND
 
   plugins            builds every plugin and test guest into target/plugins/NAME.wasm
   plugins --modules  builds them, but packs nothing (core modules stay in target/guests)
+  bench [NAME...]    prints how fast it is, as ratios to floors measured in the same run
   bindings           writes the SDK's bindings anew from wit/
   bindings --check   fails if they differ from wit/
 ";
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["plugins"] => plugins::build(&root).and_then(|modules| plugins::pack(&root, &modules)),
         ["plugins", "--modules"] => plugins::build(&root).map(drop),
+        ["bench", names @ ..] => bench::measure(&root, names),
         ["bindings"] => bindings::write(&root),
         ["bindings", "--check"] => bindings::check(&root),
         [] | ["help" | "--help" | "-h"] => {
