@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line")]
 
+mod bench;
 mod bindings;
 mod demo;
 mod failed;
@@ -26,6 +27,7 @@ cargo xtask COMMAND
   lint               checks the form of all code: rustfmt and clippy
   plugins            builds every plugin and test guest into target/plugins/NAME.wasm
   plugins --modules  builds them, but packs nothing (core modules stay in target/guests)
+  bench [NAME...]    prints how fast it is, as ratios to floors measured in the same run
   bindings           writes the SDK's bindings anew from wit/
   bindings --check   fails if they differ from wit/
 ";
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ["lint"] => test::lint(&root),
         ["plugins"] => plugins::build(&root).and_then(|modules| plugins::pack(&root, &modules)),
         ["plugins", "--modules"] => plugins::build(&root).map(drop),
+        ["bench", names @ ..] => bench::measure(&root, names),
         ["bindings"] => bindings::write(&root),
         ["bindings", "--check"] => bindings::check(&root),
         [] | ["help" | "--help" | "-h"] => {

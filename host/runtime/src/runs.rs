@@ -211,10 +211,12 @@ impl Host {
     ) -> Result<Rested, HostError> {
         let OpenRun { folder, mut run, journal, sealed, equipment, key, text, locks: _locks } = opened;
         folder.unmark_ended()?;
+        let bodies = Bodies::open(self.state.disk(), &folder.plan(), &text)?;
+        drop(text);
         let outfit = Outfit {
             id: folder.id().clone(),
             equipment,
-            bodies: Bodies::open(self.state.disk(), &folder.plan(), &text)?,
+            bodies,
             journal: Arc::new(journal),
             sealed,
             key,
