@@ -143,6 +143,7 @@ fn redacted(site: &Site, output: &Output) -> String {
             _ if is_id => "RUN",
             _ if number.is_some() => "HEAD",
             _ if bare.len() == 12 && bare.bytes().all(|byte| byte.is_ascii_hexdigit()) => "DIGEST",
+            _ if bare.starts_with("latency_ms=") => "LATENCY",
             _ => bare,
         };
         words.push(format!("{shown}{end}"));
@@ -174,12 +175,26 @@ fn probed(head: &str, good: usize) -> Site {
     Site::with(head, &connection, verify, "")
 }
 
-const GATE: &str = "[[step]]\nid = \"soak\"\nwait = \"1h\"\n";
+const GATE: &str = "[[step]]\nid = \"soak\"\ngate = \"wait\"\nfor = \"1h\"\n";
 
 #[test]
 fn a_plan_says_everything_before_and_can_be_shown_without_plugins_and_keys() {
     let site = Site::new();
-    assert_snapshot!(redacted(&site, &site.cutover("plan w.toml --out a.cutplan --detailed-exitcode", 2)), @"");
+    assert_snapshot!(redacted(&site, &site.cutover("plan w.toml --out a.cutplan --detailed-exitcode", 2)), @r"
+    Plan DIGEST  w.toml  files  owner tests  2 steps  2 plugins
+      +  copy    copy-files legacy -> store  2 to create  undo: back to the pre-image  check: host and plugin only
+      -  retire  retire-files legacy         1 to remove  undo: back to the pre-image  check: host and plugin only
+    Loses     copy: file-comments (2), inherent
+    Loses     copy: file-mode (2), inherent
+    Undo      complete
+    Access    legacy: read (GET LIST), write (MOVE) file:DIR/legacy
+              store: read (GET), write (DELETE PUT) file:DIR/store
+              nothing else
+    Note      the targets offer no lease: only this machine's lock keeps a second run away
+    Contains  no secret values and no credentials; safe to attach to a ticket
+    Saved     a.cutplan
+    Next      cutover run a.cutplan
+    ");
     assert_eq!(site.document("plan w.toml", 0)["changes"]["create"], 2);
     std::fs::remove_dir_all(site.path(".cutover")).expect("removed");
     let shown = command(site.0.path(), &["plan", "show", "a.cutplan", "-o", "json"]).output().expect("the program starts");
@@ -237,7 +252,15 @@ fn a_run_completes_is_listed_and_goes_back() {
 #[test]
 fn a_failed_probe_takes_everything_back_and_the_cause_comes_first() {
     let site = probed("", 0);
-    assert_snapshot!(redacted(&site, &site.cutover("run w.toml --yes", 10)), @"");
+    assert_snapshot!(redacted(&site, &site.cutover("run w.toml --yes", 10)), @r"
+    cause[CUT4103]: copy: check `probe.get` (`result.status == 200`): 1 of 1 samples failed, 0 may; the last said: `result.status == 200` was false; seen: LATENCY status=500
+      --> w.toml:22:10
+    ROLLED BACK, start state verified  exit 10  run RUN  files
+      rolled-back  copy    2 rolled-back
+      waiting      retire  1 planned
+    Head  HEAD
+    Next  cutover runs show RUN  |  mend the cause, then plan again
+    ");
     assert!(site.is_as_before());
     assert_eq!(site.document("runs show last", 10)["cause"]["code"], "CUT4103");
 }
@@ -303,7 +326,8 @@ fn mistakes_and_missing_yes_are_told_before_anything() {
     assert_eq!(site.document("plan bad.toml", 1)["diagnostics"][0]["file"], "bad.toml");
     assert!(seen(&site.cutover("run bad.toml --yes", 1)).contains("--> bad.toml:5:1"));
     assert_eq!(site.document("run w.toml", 64)["error"]["code"], "CUT6042");
-    assert_eq!(site.document("run w.toml --yes --var nope=1", 1)["diagnostics"][0]["code"], "CUT0210");
+    let unbound = site.document("run w.toml --yes --var nope=1", 1)["diagnostics"].clone();
+    assert!(unbound.as_array().is_some_and(|problems| problems.iter().any(|problem| problem["code"] == "CUT0210")), "{unbound:#}");
     assert_eq!(site.document("run w.toml --yes --max-wait soon", 64)["error"]["code"], "CUT6003");
     assert!(site.is_as_before());
 }
