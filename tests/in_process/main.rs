@@ -2,14 +2,15 @@
 
 mod canary;
 mod conflict;
+mod crash;
 mod damage;
 mod drift;
 mod files;
 mod health;
+mod hostile;
 mod locks;
 mod probe;
 mod scene;
+mod shapes;
 mod stale;
 mod wall;
-mod crash;
-mod hostile;
