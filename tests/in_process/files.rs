@@ -54,3 +54,16 @@ async fn secrets_are_copied_verified_and_the_old_files_retired() {
     assert_eq!(rested.ending, Ending::RolledBack);
     assert!(rig.path("legacy/app.env").exists() && !rig.path("store/app/DB_PASSWORD.json.age").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_is_given_up_when_its_time_is_over() {
+    let rig = Rig::new();
+    rig.write("legacy/app.env", "API_KEY=k-0123456789abcdef\n");
+    let text = workflow(&rig).replacen("owner", "keep_pre_images = \"0s\"\nowner", 1);
+    let (rested, _) = rig.run(&text, &[("files", "vault-migrator")]).await.expect("a run");
+    assert_eq!(rig.host.give_up_expired().expect("an expired run"), [rested.id.clone()]);
+    let refused = rig.rollback(&rested.id, &[]).await.err().expect("no way back");
+    assert!(refused.to_string().contains("destroyed"), "{refused}");
+    assert!(rig.host.show(&rested.id, None, |_, _, _| ()).expect("a run").run.has_no_way_back());
+    assert!(rig.host.give_up_expired().expect("nothing left to do").is_empty());
+}

@@ -11,3 +11,5 @@ mod probe;
 mod scene;
 mod stale;
 mod wall;
+mod crash;
+mod hostile;

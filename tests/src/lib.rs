@@ -1,7 +1,15 @@
 //! What the tests share: a host on a folder of its own, and the guests that `cargo xtask plugins` built.
 
 mod components;
+mod fake_ca;
+mod memory_kind;
 mod rig;
+mod test_clock;
+mod warm;
 
 pub use components::component;
+pub use fake_ca::FakeCa;
+pub use memory_kind::{Exchange, MemoryKind, MemoryServer, Mishap};
 pub use rig::{Rig, Trace};
+pub use test_clock::TestClock;
+pub use warm::warm_sandbox;

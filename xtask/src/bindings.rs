@@ -20,9 +20,9 @@ pub(crate) fn check(root: &Path) -> Result<(), Failed> {
 mod inner {
     //! Without the generator compiled in: the same command again, with it.
 
-    use std::{env, path::Path, process::Command};
+    use std::path::Path;
 
-    use crate::failed::{Failed, run};
+    use crate::failed::{Failed, cargo, run};
 
     pub(super) fn write(root: &Path) -> Result<(), Failed> {
         again(root, &[])
@@ -33,9 +33,8 @@ mod inner {
     }
 
     fn again(root: &Path, args: &[&str]) -> Result<(), Failed> {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let command = ["run", "--quiet", "--package", "xtask", "--features", "bindings", "--", "bindings"];
-        run(Command::new(cargo).current_dir(root).args(command).args(args))
+        run(cargo(root).args(command).args(args))
     }
 }
 

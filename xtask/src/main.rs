@@ -2,10 +2,14 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line")]
 
+mod bench;
 mod bindings;
+mod demo;
 mod failed;
 mod plugins;
+mod runner;
 mod sysroot;
+mod test;
 
 use std::{
     env,
@@ -18,8 +22,12 @@ use failed::Failed;
 const HELP: &str = "\
 cargo xtask COMMAND
 
+  demo               moves made-up secrets from files into an encrypted store and back, showing every command
+  test               builds everything and runs all tests; ends with the summary of the host's
+  lint               checks the form of all code: rustfmt and clippy
   plugins            builds every plugin and test guest into target/plugins/NAME.wasm
   plugins --modules  builds them, but packs nothing (core modules stay in target/guests)
+  bench [NAME...]    prints how fast it is, as ratios to floors measured in the same run
   bindings           writes the SDK's bindings anew from wit/
   bindings --check   fails if they differ from wit/
 ";
@@ -29,8 +37,12 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let root = root();
     let outcome = match args.as_slice() {
+        ["demo"] => demo::play(&root),
+        ["test"] => test::all(&root),
+        ["lint"] => test::lint(&root),
         ["plugins"] => plugins::build(&root).and_then(|modules| plugins::pack(&root, &modules)),
         ["plugins", "--modules"] => plugins::build(&root).map(drop),
+        ["bench", names @ ..] => bench::measure(&root, names),
         ["bindings"] => bindings::write(&root),
         ["bindings", "--check"] => bindings::check(&root),
         [] | ["help" | "--help" | "-h"] => {

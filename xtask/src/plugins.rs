@@ -1,7 +1,6 @@
 //! `cargo xtask plugins`: every crate of the guests' workspace, built for wasm and packed as a component.
 
 use std::{
-    env,
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
@@ -9,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    failed::{Failed, run},
+    failed::{Failed, cargo, run},
     sysroot::{TARGET, Toolchain},
 };
 
@@ -17,9 +16,9 @@ use crate::{
 pub(crate) fn build(root: &Path) -> Result<Vec<PathBuf>, Failed> {
     let toolchain = Toolchain::find(root)?;
     let target = root.join("target/guests");
-    let mut cargo = toolchain.cargo(&root.join("plugins"));
-    cargo.args(["build", "--quiet", "--locked", "--release", "--workspace", "--exclude", "cutover-plugin", "--target", TARGET]);
-    run(cargo.arg("--target-dir").arg(&target))?;
+    let mut build = toolchain.cargo(&root.join("plugins"));
+    build.args(["build", "--quiet", "--locked", "--release", "--workspace", "--exclude", "cutover-plugin", "--target", TARGET]);
+    run(build.arg("--target-dir").arg(&target))?;
     wasm_files(&target.join(TARGET).join("release"))
 }
 
@@ -33,15 +32,15 @@ pub(crate) fn pack(root: &Path, modules: &[PathBuf]) -> Result<(), Failed> {
         .filter(|(module, component)| is_newer(module, component))
         .collect();
     for (module, component) in &stale {
-        run(pack_command(root).arg(module).arg("-o").arg(component))?;
+        run(pack_command(root).arg(module).arg("--out").arg(component))?;
     }
     Ok(())
 }
 
 /// The command that packs, without its file names.
 fn pack_command(root: &Path) -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root).args(["run", "--quiet", "--package", "cutover-cli", "--", "plugin", "pack"]);
+    let mut command = cargo(root);
+    command.args(["run", "--quiet", "--locked", "--package", "cutover-cli", "--", "plugin", "pack"]);
     command
 }
 

@@ -68,7 +68,7 @@ pub enum Command {
     /// Take back what a run has done, newest first, each change checked
     ///
     /// A change that somebody else wrote over since is left alone and reported with both states; `--over` takes
-    /// it back nevertheless.
+    /// it back nevertheless. Exits with 0 if everything is back, with 11 if something stays.
     #[command(after_long_help = examples::ROLLBACK)]
     Rollback(RollbackArgs),
     /// List runs and look into them
@@ -198,7 +198,7 @@ pub struct WaitArgs {
 /// Options of `resume`.
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
-    /// The run's id, or the beginning of one
+    /// The run's id, its beginning, its last part, or `last`
     #[arg(value_name = "RUN")]
     pub run: String,
     #[command(flatten)]
@@ -220,7 +220,7 @@ pub struct AnchorArgs {
 /// Options of `rollback`.
 #[derive(Debug, Args)]
 pub struct RollbackArgs {
-    /// The run's id, or the beginning of one
+    /// The run's id, its beginning, its last part, or `last`
     #[arg(value_name = "RUN")]
     pub run: String,
     /// Only show what would go back, in which order, and what would stay
@@ -251,15 +251,16 @@ pub struct RunsArgs {
 /// Commands about runs.
 #[derive(Debug, Subcommand)]
 pub enum RunsCommand {
-    /// List the runs of the state folder, newest first
+    /// List the runs of the state folder, newest last
     #[command(after_long_help = examples::RUNS_LIST)]
     List,
     /// Show where a run stands, with each step and what is open
     ///
-    /// Exits as the run itself would have; a dual run past its deadline counts as a failure.
+    /// Exits as the run itself would have: 12 if its process ended before it came to rest, 13 if it is under way, and 1
+    /// if a dual run is past its deadline.
     #[command(after_long_help = examples::RUNS_SHOW)]
     Show {
-        /// The run's id, or the beginning of one
+        /// The run's id, its beginning, its last part, or `last`
         #[arg(value_name = "RUN")]
         run: String,
         #[command(flatten)]
@@ -272,7 +273,7 @@ pub enum RunsCommand {
     /// themselves go only into a new file that nobody else can read.
     #[command(after_long_help = examples::RUNS_PRE_IMAGE)]
     PreImage {
-        /// The run's id, or the beginning of one
+        /// The run's id, its beginning, its last part, or `last`
         #[arg(value_name = "RUN")]
         run: String,
         /// The change, as `runs show` lists it

@@ -1,9 +1,15 @@
 //! One file a command: what it does with its arguments.
 
 mod completions;
+mod drive;
 mod home;
 mod init;
+mod plan;
 mod plugin;
+mod resume;
+mod rollback;
+mod run;
+mod runs;
 mod schema;
 mod validate;
 
@@ -25,25 +31,20 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
             PluginCommand::Pack { module, out } => plugin::pack(program, module, out),
             PluginCommand::Inspect { component } => plugin::inspect(program, component),
         },
+        Some(Command::Plan(args)) => match &args.command {
+            None => plan::perform(program, args),
+            Some(PlanCommand::Show { plan }) => plan::show_saved(program, plan),
+        },
+        Some(Command::Run(args)) => run::perform(program, args),
+        Some(Command::Resume(args)) => resume::perform(program, args),
+        Some(Command::Rollback(args)) => rollback::perform(program, args),
+        Some(Command::Runs(args)) => match &args.command {
+            RunsCommand::List => runs::list(program),
+            RunsCommand::Show { run, anchor } => runs::show(program, run, anchor),
+            RunsCommand::PreImage { run, change, out } => runs::pre_image(program, run, change, out.as_deref()),
+        },
         Some(Command::Panic(PanicArgs { payload })) => panic!("{payload}"),
-        Some(other) => Err(CommandError::not_yet(&format!("`cutover {}`", name(other)))),
-    }
-}
-
-fn name(command: &Command) -> &'static str {
-    match command {
-        Command::Plan(args) => match args.command {
-            None => "plan",
-            Some(PlanCommand::Show { .. }) => "plan show",
-        },
-        Command::Run(_) => "run",
-        Command::Resume(_) => "resume",
-        Command::Rollback(_) => "rollback",
-        Command::Runs(args) => match args.command {
-            RunsCommand::List => "runs list",
-            RunsCommand::Show { .. } => "runs show",
-            RunsCommand::PreImage { .. } => "runs pre-image",
-        },
-        _ => "",
+        // `main_impl` takes it before there is a console: it speaks with the sandbox that started it.
+        Some(Command::Compile) => Err(CommandError::defect("`__compile` came too late")),
     }
 }

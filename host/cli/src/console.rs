@@ -10,6 +10,7 @@ use crate::{
     environment::Environment,
     error::{CommandError, code},
     settings::{self, Settings},
+    sieve::Sieve,
 };
 
 /// The two streams of the process.
@@ -18,6 +19,7 @@ pub struct Console {
     err: AutoStream<Stderr>,
     output: Output,
     quiet: bool,
+    sieve: Sieve,
 }
 
 impl Console {
@@ -37,7 +39,12 @@ impl Console {
     fn with(output: Output, styles_output: bool, styles_error: bool, quiet: bool) -> Self {
         let choice = |styles| if styles { ColorChoice::Always } else { ColorChoice::Never };
         let (out, err) = (AutoStream::new(io::stdout(), choice(styles_output)), AutoStream::new(io::stderr(), choice(styles_error)));
-        Self { out, err, output, quiet }
+        Self { out, err, output, quiet, sieve: Sieve::default() }
+    }
+
+    /// From now on nothing that this sieve catches leaves.
+    pub fn strain_with(&mut self, sieve: Sieve) {
+        self.sieve = sieve;
     }
 
     /// The form of the answer.
@@ -61,11 +68,18 @@ impl Console {
             Output::Json => serde_json::to_string_pretty(document),
             Output::Jsonl => serde_json::to_string(document),
         };
-        self.data(&(text.expect("documents have string keys only") + "\n"))
+        let text = text.expect("documents have string keys only") + "\n";
+        if self.sieve.catches(&text) {
+            // Half a document is none: the whole of it is replaced.
+            let error = CommandError::defect(Sieve::withheld());
+            return self.data(&(serde_json::to_string(&error.document()).expect("documents have string keys only") + "\n"));
+        }
+        self.data(&text)
     }
 
     /// Text for stdout whatever the form.
     pub fn data(&mut self, text: &str) -> Result<(), CommandError> {
+        let text = self.sieve.strain(text);
         match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
             // `cutover … | head` is no error; a run must not stop because nobody reads on.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -76,13 +90,19 @@ impl Console {
     /// A line for the person at the terminal, on stderr. Nothing depends on it, so a closed stream is no error.
     pub fn note(&mut self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(self.err, "{text}");
+            let _ = writeln!(self.err, "{}", self.sieve.strain(text).trim_end_matches('\n'));
         }
+    }
+
+    /// What is wrong, on stderr, also if the person wants quiet.
+    pub fn complain(&mut self, text: &str) {
+        // The exit code tells it even if stderr is gone.
+        let _ = self.err.write_all(self.sieve.strain(text).as_bytes());
     }
 
     /// What went wrong: on stderr for people, and as an object on stdout for programs.
     pub fn fail(&mut self, error: &CommandError) {
-        let _ = self.err.write_all(error.text().as_bytes());
+        let _ = self.err.write_all(self.sieve.strain(&error.text()).as_bytes());
         // The exit code tells the failure even if stdout is gone.
         let _ = self.document(&error.document());
     }

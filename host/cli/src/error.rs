@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Held,
     /// The command line is wrong.
     Usage,
+    /// A run broke off or stands still; `resume` goes on.
+    Paused,
     /// A bug of ours.
     Bug,
     /// SIGINT.
@@ -43,6 +45,7 @@ impl ErrorKind {
             Self::Untrusted => ExitCode::Untrusted,
             Self::Held => ExitCode::Held,
             Self::Usage => ExitCode::Usage,
+            Self::Paused => ExitCode::Paused,
             Self::Bug => ExitCode::Bug,
             Self::Interrupted => ExitCode::Interrupted,
             Self::Terminated => ExitCode::Terminated,
@@ -72,6 +75,36 @@ pub mod code {
     pub const MACHINE: &str = "CUT6031";
     /// Stopped by a signal.
     pub const STOPPED: &str = "CUT6041";
+    /// A question was answered with no, or nobody could be asked.
+    pub const UNCONFIRMED: &str = "CUT6042";
+    /// Output that would have held a secret was withheld.
+    pub const LEAK: &str = "CUT6043";
+    /// No run, or more than one, has that name.
+    pub const RUN: &str = "CUT6051";
+    /// The run is over.
+    pub const AT_REST: &str = "CUT6052";
+    /// No change has that name.
+    pub const CHANGE: &str = "CUT6053";
+    /// A workflow has mistakes, or a plan cannot be made of it.
+    pub const WORKFLOW: &str = "CUT6054";
+    /// A saved plan cannot be read or is not the one that was saved.
+    pub const PLAN: &str = "CUT6055";
+    /// A plugin is not the one that the plan or the workflow pins.
+    pub const OTHER_PLUGIN: &str = "CUT6056";
+    /// A connection leads elsewhere than when the plan was made.
+    pub const CONNECTION_MOVED: &str = "CUT6057";
+    /// The world moved between plan and run.
+    pub const DRIFT: &str = "CUT6058";
+    /// The change's body or pre-image cannot be read.
+    pub const DAMAGED: &str = "CUT6059";
+    /// A run broke off because its journal or the disk could not be written.
+    pub const BROKE_OFF: &str = "CUT6060";
+    /// A probe said no, or saw too little.
+    pub const PROBE: &str = "CUT4103";
+    /// Old and new both worked for longer than allowed.
+    pub const DUAL_RUN: &str = "CUT4104";
+    /// The source of a verified change moved.
+    pub const SOURCE_MOVED: &str = "CUT4105";
     /// A bug of ours.
     pub const BUG: &str = "CUT9001";
 }
@@ -129,6 +162,16 @@ impl CommandError {
     pub fn bug(place: &str) -> Self {
         Self::new(ErrorKind::Bug, code::BUG, format!("a bug in cutover stopped the program at {place}"))
             .hint("what it was doing is left out because it could hold secrets; a run that was under way can be resumed")
+    }
+
+    /// A run that broke off; `resume` goes on.
+    pub fn paused(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Paused, code, message)
+    }
+
+    /// A defect that was noticed in time. `what` holds no values.
+    pub fn defect(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Bug, code::BUG, what).hint("a run that was under way can be resumed")
     }
 
     /// Takes `error` and its sources as causes.

@@ -45,6 +45,20 @@ impl PluginPath {
         Self(folders)
     }
 
+    /// These folders before the others.
+    #[must_use]
+    pub fn after(mut self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.0.splice(0..0, folders);
+        self
+    }
+
+    /// The component with that digest, from whichever folder has it.
+    #[must_use]
+    pub fn component(&self, digest: cutover_engine::Digest) -> Option<Vec<u8>> {
+        let files = self.0.iter().flat_map(|folder| components(folder));
+        files.filter_map(|file| crate::component::bytes(&file).ok()).find(|bytes| cutover_engine::Digest::of(bytes) == digest)
+    }
+
     /// The newest plugin that fits in the first folder that has one. `read` takes a component's manifest without running it.
     pub fn find<T>(&self, wanted: Wanted<'_>, read: impl Fn(&Path) -> Result<(Manifest, T), String>) -> Result<Found<T>, Missing> {
         let mut passed_over = Vec::new();

@@ -30,9 +30,13 @@ pub struct Program {
 impl Program {
     /// Runs a future to its end on threads of its own.
     pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, CommandError> {
+        Ok(Self::threads()?.block_on(future))
+    }
+
+    /// Threads for a future that needs the program itself.
+    pub fn threads() -> Result<tokio::runtime::Runtime, CommandError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| CommandError::no(code::MACHINE, "cannot start threads").because(&error))?;
-        Ok(runtime.block_on(future))
+        runtime.map_err(|error| CommandError::no(code::MACHINE, "cannot start threads").because(&error))
     }
 
     /// How components are compiled: by this program, started again with limits.

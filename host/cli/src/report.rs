@@ -2,9 +2,12 @@
 
 pub mod diagnostics;
 pub mod ending;
+pub mod event;
 pub mod palette;
 pub mod plan;
+pub mod planned;
 pub mod plugin;
 pub mod printable;
 pub mod progress;
+pub mod standing;
 pub mod table;

@@ -212,6 +212,14 @@ impl<E: Serialize + DeserializeOwned> Journal<E> {
         Arc::clone(&self.writer).durable(None)
     }
 
+    /// Tells that somebody is at work who may soon wait with [`Journal::sync`]: a round waits for them a little, so that one
+    /// sync serves many.
+    #[must_use]
+    pub fn at_work(&self) -> AtWork {
+        self.writer.set_at_work(true);
+        AtWork(Arc::clone(&self.writer))
+    }
+
     /// The last appended record; durable only after a sync.
     pub fn head(&self) -> Anchor {
         self.writer.head()
@@ -221,6 +229,15 @@ impl<E: Serialize + DeserializeOwned> Journal<E> {
     pub fn close(mut self) -> Result<Anchor, JournalError> {
         self.stop();
         self.writer.outcome()
+    }
+}
+
+/// Somebody is at work, until this is dropped.
+pub struct AtWork(Arc<Writer>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.set_at_work(false);
     }
 }
 

@@ -315,7 +315,7 @@ pub enum KeyError {
     },
     /// Another key wrapped this.
     #[error(
-        "this is not the state key of this run: it was sealed with key {wanted}, the given key is {got}; give the first one with `--state-key`"
+        "this is not the state key of this run: it was sealed with key {wanted}, the given key is {got}; give the first one with `--key`"
     )]
     WrongStateKey {
         /// The fingerprint of the key that would fit.

@@ -88,15 +88,22 @@ impl Planner<'_> {
                 numbers[index] = vec![builder.add_step(self.gate(step, needs))];
                 continue;
             };
+            // A hundred thousand bodies are only kept for a step that is about them.
+            let is_linked = self.is_linked(step);
             let instances = step.instances(&scope).map_err(PlanningError::Workflow)?;
             let mut keyed = Map::new();
             for instance in instances {
                 let number = builder.add_step(self.planned_step(step, task, &instance, &needs, &numbers)?);
                 numbers[index].push(number);
-                let (changes, output) =
-                    if instance.skipped { (Vec::new(), Value::Null) } else { self.ask(&mut builder, number, task, &bodies).await? };
+                let (changes, output) = if instance.skipped {
+                    (Vec::new(), Value::Null)
+                } else {
+                    self.ask(&mut builder, number, task, &bodies, is_linked).await?
+                };
                 builder.close_step(output.clone(), |total| u32::try_from(task.rollout.max_failed.of(total)).unwrap_or(u32::MAX));
-                bodies.insert(number, changes);
+                if is_linked {
+                    bodies.insert(number, changes);
+                }
                 match &instance.key {
                     Some(key) => drop(keyed.insert(key.clone(), output)),
                     None => drop(outputs.insert(step.id.value.to_string(), output)),
@@ -144,6 +151,12 @@ impl Planner<'_> {
             order.push(next);
         }
         order
+    }
+
+    /// Whether the changes of another step are about this one's.
+    fn is_linked(&self, step: &Step) -> bool {
+        let linked = self.workflow.steps.iter().filter_map(|other| other.task()?.changes.as_ref());
+        linked.into_iter().any(|linked| linked.value == step.id.value)
     }
 
     /// The plan's steps of a workflow step; a step that fanned out over nothing stands for those it needs.
@@ -254,13 +267,14 @@ impl Planner<'_> {
         Some(PlannedDualRun { from: of(&dual.from.value), until: of(&dual.until.value), min: dual.min, max: dual.max.value })
     }
 
-    /// Asks the plugin for the step's changes, page by page.
+    /// Asks the plugin for the step's changes, page by page; they come back only to `keep` them.
     async fn ask(
         &self,
         builder: &mut PlanBuilder,
         number: StepNo,
         task: &Task,
         bodies: &BTreeMap<StepNo, Vec<ChangeBody>>,
+        keep: bool,
     ) -> Result<(Vec<ChangeBody>, Value), PlanningError> {
         let step = builder.header().steps[number.index()].clone();
         let fail = |failure| PlanningError::Hook { step: step.id.clone(), place: step.place, failure };
@@ -292,7 +306,11 @@ impl Planner<'_> {
                     keep_raw: false,
                 };
                 let (changes, next, output) = self.page(rights, planned, call, &step.id, task).await.map_err(fail)?;
-                changes.into_iter().for_each(|body| found.add(body));
+                if step.linked.is_empty() && !keep {
+                    changes.iter().for_each(|body| builder.add_change(body, manifest));
+                } else {
+                    changes.into_iter().for_each(|body| found.add(body));
+                }
                 last_output = output.unwrap_or(last_output);
                 match next {
                     Some(next) => cursor = Some(next),

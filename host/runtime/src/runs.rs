@@ -2,6 +2,7 @@
 
 mod error;
 mod prepare;
+mod retention;
 mod show;
 
 use std::{future::Future, path::Path, sync::Arc};
@@ -29,7 +30,7 @@ use crate::{
     policy::CallLimits,
     sandbox::Sandbox,
     sealed_log::SealedLog,
-    sealing::SealingKey,
+    sealing::{Scanner, SealingKey},
     state::{Ended, RunFolder, StateFolder},
 };
 
@@ -86,12 +87,12 @@ impl Host {
         stop: impl Future<Output = ()> + Send,
         observer: Observer<'_>,
     ) -> Result<Rested, HostError> {
-        self.state.destroy_expired(&self.locks, self.clock.now())?;
+        self.give_up_expired()?;
         self.state.check_free_space(&id)?;
-        let _targets = self.lock_targets(&id, &prepared.plan)?;
+        let mut locks = self.lock_targets(&id, &prepared.plan)?;
         let moved = if confirm { self.confirm(&prepared).await? } else { Drift::default() };
         let (folder, data_key) = self.state.create_run(&id, &self.state_key, &*self.entropy)?;
-        let _lock = folder.lock(&self.locks, self.clock.now())?;
+        locks.push(folder.lock(&self.locks, self.clock.now())?);
         let disk = self.state.disk();
         let write = |path: &Path, bytes: &[u8]| {
             disk.write_atomic(path, bytes).map_err(|source| HostError::from(DiskError::write(&**disk, path, id.as_str(), source)))
@@ -104,7 +105,7 @@ impl Host {
         let deferred = moved.moved.iter().map(|(change, _)| *change).collect();
         let first = Event::Started { plan: prepared.plan.digest, deferred };
         let run = Run::new(Arc::new(prepared.plan));
-        let opened = OpenRun { folder, run, journal, sealed, equipment: prepared.equipment, key: prepared.key, text: prepared.text };
+        let opened = OpenRun { folder, run, journal, sealed, equipment: prepared.equipment, key: prepared.key, text: prepared.text, locks };
         let mut rested = self.drive(opened, first, stop, observer).await?;
         rested.drift = moved;
         Ok(rested)
@@ -118,11 +119,30 @@ impl Host {
         stop: impl Future<Output = ()> + Send,
         observer: Observer<'_>,
     ) -> Result<Rested, HostError> {
-        let (_locks, opened) = self.reopen(id, anchor).await?;
+        let opened = self.reopen(id, anchor).await?;
+        self.resume_opened(opened, stop, observer).await
+    }
+
+    /// Goes on with a run that [`Self::reopen`] opened.
+    pub async fn resume_opened(
+        &self,
+        opened: OpenRun,
+        stop: impl Future<Output = ()> + Send,
+        observer: Observer<'_>,
+    ) -> Result<Rested, HostError> {
         if let Some(ending @ (Ending::Completed | Ending::RolledBack)) = opened.run.ending() {
-            return Err(HostError::AtRest { run: id.clone(), ending });
+            return Err(HostError::AtRest { run: opened.folder.id().clone(), ending });
         }
-        self.drive(opened, Event::Resumed {}, stop, observer).await
+        if opened.run.has_begun() {
+            return self.drive(opened, Event::Resumed {}, stop, observer).await;
+        }
+        // The process died between the journal's first line and the first event: nothing was done.
+        let moved = self.confirm_stored(&opened).await?;
+        let deferred = moved.moved.iter().map(|(change, _)| *change).collect();
+        let first = Event::Started { plan: opened.run.plan().digest, deferred };
+        let mut rested = self.drive(opened, first, stop, observer).await?;
+        rested.drift = moved;
+        Ok(rested)
     }
 
     /// Takes a run back. `over` names changes whose foreign writes may be overwritten.
@@ -134,15 +154,27 @@ impl Host {
         stop: impl Future<Output = ()> + Send,
         observer: Observer<'_>,
     ) -> Result<Rested, HostError> {
-        let (_locks, mut opened) = self.reopen(id, anchor).await?;
+        let opened = self.reopen(id, anchor).await?;
+        self.roll_back_opened(opened, over, stop, observer).await
+    }
+
+    /// Takes a run back that [`Self::reopen`] opened.
+    pub async fn roll_back_opened(
+        &self,
+        mut opened: OpenRun,
+        over: &[String],
+        stop: impl Future<Output = ()> + Send,
+        observer: Observer<'_>,
+    ) -> Result<Rested, HostError> {
         if opened.run.ending() == Some(Ending::RolledBack) {
-            return Err(HostError::AtRest { run: id.clone(), ending: Ending::RolledBack });
+            return Err(HostError::AtRest { run: opened.folder.id().clone(), ending: Ending::RolledBack });
         }
         let over = named(opened.run.plan(), over)?;
         if opened.run.ending().is_none() {
             // The process died: first what was in flight is known to have no outcome.
             let at = self.clock.now();
-            let event = Event::Resumed {};
+            let begun = opened.run.has_begun();
+            let event = if begun { Event::Resumed {} } else { Event::Started { plan: opened.run.plan().digest, deferred: Vec::new() } };
             opened.run.apply(at, &event)?;
             opened.journal.append(at, &event)?;
         }
@@ -150,7 +182,7 @@ impl Host {
     }
 
     /// Everything a run needs, with its locks held.
-    async fn reopen(&self, id: &RunId, anchor: Option<Anchor>) -> Result<(Vec<Lock>, OpenRun), HostError> {
+    pub async fn reopen(&self, id: &RunId, anchor: Option<Anchor>) -> Result<OpenRun, HostError> {
         let folder = self.state.run(id)?;
         let mut locks = vec![folder.lock(&self.locks, self.clock.now())?];
         let data_key = folder.data_key(&self.state_key)?;
@@ -170,7 +202,7 @@ impl Host {
         if resumed.opened.head.n == 0 {
             return Err(HostError::NeverBegan { run: id.clone() });
         }
-        Ok((locks, OpenRun { folder, run, journal: resumed.journal, sealed: resumed.sealed, equipment, key, text }))
+        Ok(OpenRun { folder, run, journal: resumed.journal, sealed: resumed.sealed, equipment, key, text, locks })
     }
 
     async fn drive(
@@ -180,12 +212,14 @@ impl Host {
         stop: impl Future<Output = ()> + Send,
         observer: Observer<'_>,
     ) -> Result<Rested, HostError> {
-        let OpenRun { folder, mut run, journal, sealed, equipment, key, text } = opened;
+        let OpenRun { folder, mut run, journal, sealed, equipment, key, text, locks: _locks } = opened;
         folder.unmark_ended()?;
+        let bodies = Bodies::open(self.state.disk(), &folder.plan(), &text)?;
+        drop(text);
         let outfit = Outfit {
             id: folder.id().clone(),
             equipment,
-            bodies: Bodies::open(self.state.disk(), &folder.plan(), &text)?,
+            bodies,
             journal: Arc::new(journal),
             sealed,
             key,
@@ -203,7 +237,20 @@ impl Host {
 
     /// Plans again and compares. With `on_drift = "stop"` anything that moved is an error.
     async fn confirm(&self, prepared: &Prepared) -> Result<Drift, HostError> {
-        let again = match self.plan_again(prepared).await {
+        let again = self.plan_again(&prepared.plan, &prepared.components, &prepared.equipment, &prepared.key).await;
+        Self::accept(&prepared.plan, again)
+    }
+
+    /// The same for a run whose process died before its plan was confirmed.
+    async fn confirm_stored(&self, opened: &OpenRun) -> Result<Drift, HostError> {
+        let plan = opened.run.plan();
+        let components = self.stored_components(&opened.folder, plan)?;
+        let again = self.plan_again(plan, &components, &opened.equipment, &opened.key).await;
+        Self::accept(plan, again)
+    }
+
+    fn accept(plan: &Plan, again: Result<Plan, HostError>) -> Result<Drift, HostError> {
+        let again = match again {
             // The same step was planned before: what is in its way now, or gone, is movement of the world.
             Err(HostError::Planning(PlanningError::Hook { step, failure, .. }))
                 if matches!(failure.case, FailureCase::Conflict | FailureCase::NotFound) =>
@@ -212,11 +259,11 @@ impl Host {
             }
             again => again?,
         };
-        let moved = drift(&prepared.plan, &again);
-        if moved.is_empty() || prepared.plan.header.on_drift == OnDrift::Defer {
+        let moved = drift(plan, &again);
+        if moved.is_empty() || plan.header.on_drift == OnDrift::Defer {
             return Ok(moved);
         }
-        Err(HostError::Drift(DriftError::new(&prepared.plan, moved)))
+        Err(HostError::Drift(DriftError::new(plan, moved)))
     }
 
     /// One lock per authority that the plan may write to, whatever the state folder.
@@ -267,8 +314,8 @@ impl Host {
 /// What the wrapped key of a plan is for.
 const SEALING_KEY: &str = "sealing key of a plan";
 
-/// A run with everything it needs, before it is driven.
-struct OpenRun {
+/// A run with everything it needs and its locks held, before it is driven.
+pub struct OpenRun {
     folder: RunFolder,
     run: Run,
     journal: Journal<Event>,
@@ -276,6 +323,24 @@ struct OpenRun {
     equipment: Equipment,
     key: Arc<SealingKey>,
     text: String,
+    locks: Vec<Lock>,
+}
+
+impl OpenRun {
+    /// The run as its journal tells it.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Where its journal ends.
+    pub fn head(&self) -> Anchor {
+        self.journal.head()
+    }
+
+    /// Knows the secrets that are live while the run is driven.
+    pub fn scanner(&self) -> &Arc<Scanner> {
+        self.key.scanner()
+    }
 }
 
 /// Changes by the names that people give them.

@@ -113,6 +113,8 @@ impl Session {
             .clone();
         self.no_tokens_outside_the_body(&request)?;
         let matched = seat.policy.judge(&request)?;
+        // An escaped token is one too.
+        Scope::check_no_token(&matched.path.object(), "the path")?;
         matched.check_hook(self.rights.hook)?;
         matched.check_write(&role, member.as_deref(), &self.rights.subject, &self.rights.captured)?;
         let objects: Vec<Object> =

@@ -121,21 +121,10 @@ impl StateFolder {
         Ok((folder, key))
     }
 
-    /// Destroys the data keys of runs whose time is over, and says of which. A run that a process holds is left alone.
-    pub fn destroy_expired(&self, locks: &LockFolder, now: Timestamp) -> Result<Vec<RunId>, StateError> {
-        let mut destroyed = Vec::new();
-        for id in self.runs()? {
-            let folder = self.folder(&id);
-            if !folder.is_expired(now)? {
-                continue;
-            }
-            let Ok(_lock) = folder.lock(locks, now) else { continue };
-            // Read again: a rollback may have begun before the lock.
-            if folder.is_expired(now)? && key::destroy_data_key(&*self.disk, &folder.data_key_path(), &id, now)? {
-                destroyed.push(id);
-            }
-        }
-        Ok(destroyed)
+    /// The runs whose time is over and whose data key is still there.
+    pub fn expired(&self, now: Timestamp) -> Result<Vec<RunFolder>, StateError> {
+        let folders = self.runs()?.into_iter().map(|id| self.folder(&id));
+        folders.filter_map(|folder| folder.is_expired(now).map(|expired| expired.then_some(folder)).transpose()).collect()
     }
 
     fn folder(&self, id: &RunId) -> RunFolder {
@@ -280,7 +269,15 @@ impl RunFolder {
         }
     }
 
-    fn is_expired(&self, now: Timestamp) -> Result<bool, StateError> {
+    /// Destroys the run's data key: from then on there is no way back. False if it was destroyed before.
+    pub fn destroy_data_key(&self, now: Timestamp) -> Result<bool, StateError> {
+        let destroyed = key::destroy_data_key(&*self.disk, &self.data_key_path(), &self.id, now)?;
+        self.unmark_ended()?;
+        Ok(destroyed)
+    }
+
+    /// Whether the run ended longer ago than its pre-images are kept.
+    pub fn is_expired(&self, now: Timestamp) -> Result<bool, StateError> {
         Ok(self.ended()?.is_some_and(|ended| ended.at.after(ended.keep) <= now))
     }
 
@@ -446,9 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn pre_images_go_when_their_time_is_over_but_never_from_a_run_in_use() {
-        let dir = tempfile::tempdir().unwrap();
-        let locks = LockFolder::at(&dir.path().join("locks")).unwrap();
+    fn pre_images_go_when_their_time_is_over_but_never_of_a_run_that_goes_on() {
         let state = StateFolder::open(Arc::new(MemoryDisk::new()), Path::new(ROOT)).unwrap();
         for tail in ["aaaa", "bbbb", "cccc"] {
             begin(&state, &id(tail));
@@ -457,13 +452,13 @@ mod tests {
         state.run(&id("aaaa")).unwrap().mark_ended(end).unwrap();
         state.run(&id("bbbb")).unwrap().mark_ended(end).unwrap();
         let over = end.at.after(end.keep);
-        assert!(state.destroy_expired(&locks, Timestamp(over.0 - 1)).unwrap().is_empty());
-        let held = state.run(&id("bbbb")).unwrap().lock(&locks, over).unwrap();
-        assert_eq!(state.destroy_expired(&locks, over).unwrap(), [id("aaaa")]);
+        let expired = |now| state.expired(now).unwrap().iter().map(|folder| folder.id().clone()).collect::<Vec<_>>();
+        assert!(expired(Timestamp(over.0 - 1)).is_empty());
+        assert_eq!(expired(over), [id("aaaa"), id("bbbb")]);
+        assert!(state.run(&id("aaaa")).unwrap().destroy_data_key(over).unwrap());
         assert!(matches!(resume(&state, &id("aaaa")), Err(StateError::Key(KeyError::Destroyed { .. }))));
         state.run(&id("bbbb")).unwrap().unmark_ended().unwrap();
-        drop(held);
-        assert!(state.destroy_expired(&locks, over).unwrap().is_empty());
+        assert!(expired(over).is_empty(), "one is given up, the other goes on");
         assert!(resume(&state, &id("bbbb")).is_ok() && resume(&state, &id("cccc")).is_ok());
     }
 
@@ -477,7 +472,7 @@ mod tests {
         disk.write_atomic(&state.run(&id("aaaa")).unwrap().journal(), &foreign).unwrap();
         assert!(matches!(resume(&state, &id("aaaa")), Err(StateError::ForeignJournal { .. })));
         let wrong = state.run(&id("bbbb")).unwrap().data_key(&Key::from_bytes([5; 32])).unwrap_err();
-        assert!(matches!(wrong, KeyError::WrongStateKey { .. }) && wrong.to_string().contains("--state-key"));
+        assert!(matches!(wrong, KeyError::WrongStateKey { .. }) && wrong.to_string().contains("--key"));
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! `cutover` without a command: the workflows of this folder.
+//! `cutover` without a command: the workflows of this folder and the last runs.
 
 use std::{fmt::Write as _, path::Path};
 
 use serde::Serialize;
 
+use super::runs;
 use crate::{
     error::Outcome,
     exit_code::ExitCode,
+    host,
     program::Program,
     report::{palette, table::Table},
     source_file::BYTES_MAX,
@@ -15,14 +17,20 @@ use crate::{
 /// Lists what is here and says the next command.
 pub(super) fn perform(program: &mut Program) -> Outcome {
     let workflows = workflows(&program.environment.folder);
-    program.console.answer(&text(&workflows))?;
-    program.console.document(&Document { workflows: &workflows, exit: ExitCode::Done })?;
+    let host = host::looking(program)?;
+    let runs = host.as_ref().map_or_else(|| Ok(Vec::new()), |host| runs::entries(host, RUNS))?;
+    program.console.answer(&text(&workflows, &runs))?;
+    program.console.document(&Document { workflows: &workflows, runs: &runs, exit: ExitCode::Done })?;
     Ok(ExitCode::Done)
 }
+
+/// How many of the last runs are listed.
+const RUNS: usize = 5;
 
 #[derive(Serialize)]
 struct Document<'a> {
     workflows: &'a [Entry],
+    runs: &'a [runs::Entry],
     exit: ExitCode,
 }
 
@@ -60,16 +68,18 @@ fn has_edition(text: &str) -> bool {
     text.lines().any(|line| line.trim_start().strip_prefix("cutover").is_some_and(|rest| rest.trim_start().starts_with('=')))
 }
 
-fn text(workflows: &[Entry]) -> String {
+fn text(workflows: &[Entry], runs: &[runs::Entry]) -> String {
     let strong = palette::STRONG;
+    let last = if runs.is_empty() { String::new() } else { format!("{strong}Last runs{strong:#}\n{}", runs::table(runs, 2)) };
     let Some(first) = workflows.first() else {
-        return format!("No workflow in this folder.\n{strong}Next{strong:#}  cutover init\n");
+        return format!("No workflow in this folder.\n{last}{strong}Next{strong:#}  cutover init\n");
     };
     let mut table = Table::new(&[]).indented(2);
     for entry in workflows {
         table.row([entry.file.as_str(), entry.name.as_deref().unwrap_or("(has mistakes: cutover validate)")]);
     }
     let mut out = format!("{strong}Workflows{strong:#}\n{}", table.text());
+    out.push_str(&last);
     let next = if first.name.is_some() { "plan" } else { "validate" };
     let _ = writeln!(out, "{strong}Next{strong:#}  cutover {next} {}", crate::report::printable::line(&first.file));
     out
@@ -96,13 +106,13 @@ mod tests {
             found,
             [Entry { file: "bad.toml".into(), name: None }, Entry { file: "pay.toml".into(), name: Some("payments".into()) }]
         );
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&found)), @r"
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&found, &[])), @r"
         Workflows
           bad.toml  (has mistakes: cutover validate)
           pay.toml  payments
         Next  cutover validate bad.toml
         ");
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&[])), @r"
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&[], &[])), @r"
         No workflow in this folder.
         Next  cutover init
         ");

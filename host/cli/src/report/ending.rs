@@ -29,6 +29,9 @@ pub struct EndingView {
     pub losses: Vec<LossEnding>,
     /// What a person has to settle.
     pub open: Vec<OpenChange>,
+    /// How long old and new have both worked; nothing once that is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dual_run: Option<DualRunView>,
     /// The last hash of the journal; keep it elsewhere and give it as `--anchor`.
     pub head: String,
     /// The command that goes on from here.
@@ -48,20 +51,27 @@ pub enum EndingWord {
     Stuck,
     /// It stands still by policy or by signal.
     Paused,
+    /// Stopped by a person at a safe point.
+    Interrupted,
     /// It waits for time or for a slow system.
     Waiting,
+    /// A process drives it.
+    Running,
+    /// Its process ended before it came to rest.
+    BrokenOff,
 }
 
 impl EndingWord {
-    /// The exit code of the ending. A run paused by a signal exits with the signal's code instead.
+    /// The exit code of the ending. A run that SIGTERM interrupted exits with that signal's code instead.
     #[must_use]
     pub const fn exit(self) -> ExitCode {
         match self {
             Self::Completed => ExitCode::Done,
             Self::RolledBack => ExitCode::RolledBack,
             Self::Stuck => ExitCode::Stuck,
-            Self::Paused => ExitCode::Paused,
-            Self::Waiting => ExitCode::Waiting,
+            Self::Paused | Self::BrokenOff => ExitCode::Paused,
+            Self::Interrupted => ExitCode::Interrupted,
+            Self::Waiting | Self::Running => ExitCode::Waiting,
         }
     }
 
@@ -71,7 +81,10 @@ impl EndingWord {
             Self::RolledBack => "ROLLED BACK, start state verified",
             Self::Stuck => "STUCK, a person is needed",
             Self::Paused => "PAUSED",
+            Self::Interrupted => "INTERRUPTED at a safe point",
             Self::Waiting => "WAITING",
+            Self::Running => "RUNNING, a process drives it",
+            Self::BrokenOff => "BROKEN OFF, its process ended",
         }
     }
 }
@@ -89,6 +102,20 @@ pub struct CauseView {
     pub change: Option<String>,
     /// What happened, without values.
     pub message: String,
+    /// Where in the workflow file: `file:line:column`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+}
+
+/// The clock of a dual run.
+#[derive(Debug, Clone, Serialize)]
+pub struct DualRunView {
+    /// Since the first change of it was applied.
+    pub elapsed: String,
+    /// How long it may last.
+    pub max: String,
+    /// Whether it lasts longer than that.
+    pub expired: bool,
 }
 
 /// One step at the end.
@@ -161,6 +188,10 @@ impl EndingView {
                 let _ = writeln!(out, "        {}", printable::line(command));
             }
         }
+        if let Some(dual_run) = &self.dual_run {
+            let past = if dual_run.expired { ", PAST ITS DEADLINE" } else { "" };
+            let _ = writeln!(out, "{strong}Dual run{strong:#}  {} of {}{past}", dual_run.elapsed, dual_run.max);
+        }
         let _ = writeln!(out, "{dim}Head  {}{dim:#}", printable::line(&self.head));
         if let Some(next) = &self.next {
             let _ = writeln!(out, "{strong}Next{strong:#}  {}", printable::line(next));
@@ -172,7 +203,9 @@ impl EndingView {
         match self.ending {
             EndingWord::Completed => palette::GOOD,
             EndingWord::RolledBack | EndingWord::Stuck => palette::ERROR,
-            EndingWord::Paused | EndingWord::Waiting => palette::WARNING,
+            EndingWord::Paused | EndingWord::Interrupted | EndingWord::Waiting | EndingWord::Running | EndingWord::BrokenOff => {
+                palette::WARNING
+            }
         }
     }
 }
@@ -184,7 +217,12 @@ impl CauseView {
             Some(change) => format!("{}/{change}", self.step),
             None => self.step.clone(),
         };
-        format!("{style}cause{}{style:#}: {}: {}\n", printable::line(&code), printable::line(&place), printable::line(&self.message))
+        let mut out =
+            format!("{style}cause{}{style:#}: {}: {}\n", printable::line(&code), printable::line(&place), printable::line(&self.message));
+        if let Some(place) = &self.place {
+            let _ = writeln!(out, "  --> {}", printable::line(place));
+        }
+        out
     }
 }
 
@@ -209,6 +247,7 @@ mod tests {
                 step: "switch".into(),
                 change: Some("checkout".into()),
                 message: "check `probe.get` failed: auth_failures was 7; 2 of 13 samples failed, limit 1".into(),
+                place: Some("payments.toml:41:1".into()),
             }),
             steps: vec![
                 StepEnding {
@@ -224,6 +263,7 @@ mod tests {
                 reason: "somebody else wrote: now etag 9, ours was 4".into(),
                 commands: vec!["rm store/payments/db.age".into(), "cutover rollback 7f3a --over copy/payments/db".into()],
             }],
+            dual_run: None,
             head: "214:5be0aa".into(),
             next: Some("settle what is open, then: cutover rollback 7f3a91c2".into()),
         }
@@ -233,6 +273,7 @@ mod tests {
     fn the_cause_comes_first_and_manual_commands_are_listed() {
         assert_snapshot!(anstream::adapter::strip_str(&stuck().text()), @r"
         cause[CUT4103]: switch/checkout: check `probe.get` failed: auth_failures was 7; 2 of 13 samples failed, limit 1
+          --> payments.toml:41:1
         STUCK, a person is needed  exit 11  run 7f3a91c2  payments
           stuck        copy    311 rolled-back, 1 stuck
           rolled-back  switch  1 rolled-back

@@ -229,17 +229,15 @@ impl PlanBuilder {
     /// Two steps on one object without an order between them do not plan.
     fn check_order(&mut self) {
         let before = self.header.steps_before();
-        let mut writers: HashMap<u32, BTreeSet<StepNo>> = HashMap::new();
-        for (change, objects) in self.changes.iter().zip(&self.object_numbers) {
-            for object in objects {
-                writers.entry(*object).or_default().insert(change.step);
-            }
-        }
+        let written = self.changes.iter().zip(&self.object_numbers);
+        let mut writers: Vec<(u32, StepNo)> =
+            written.flat_map(|(change, objects)| objects.iter().map(|object| (*object, change.step))).collect();
+        writers.sort_unstable();
+        writers.dedup();
         let mut found = BTreeSet::new();
-        for (object, steps) in &writers {
-            let steps: Vec<_> = steps.iter().copied().collect();
-            for (index, first) in steps.iter().enumerate() {
-                for second in &steps[index + 1..] {
+        for steps in writers.chunk_by(|one, other| one.0 == other.0) {
+            for (index, (object, first)) in steps.iter().enumerate() {
+                for (_, second) in &steps[index + 1..] {
                     let ordered = before[second.index()].contains(first) || before[first.index()].contains(second);
                     if !ordered && found.insert((*first, *second)) {
                         self.errors.push(PlanError::Unordered {

@@ -63,9 +63,11 @@ impl PlanWriter {
     }
 
     pub(super) fn finish(self, header: &PlanHeader) -> (Digest, String) {
-        let mut text = serde_json::to_string(header).expect("a plan header has string keys only");
-        text.push('\n');
-        text.push_str(&self.changes);
+        let mut first = serde_json::to_string(header).expect("a plan header has string keys only");
+        first.push('\n');
+        // In place: the lines are by far the most of a large plan.
+        let mut text = self.changes;
+        text.insert_str(0, &first);
         let digest = Digest::of(text.as_bytes());
         text.push_str(&serde_json::to_string(&Trailer { digest, sealing_key: None }).expect("a digest is a string"));
         text.push('\n');

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{
     IllegalEvent, Mode, Run,
-    forward::unpassed,
+    forward::{host_failure, unpassed},
     outlook::Cause,
     stage::{Stage, StuckReason},
 };
 use crate::{
     change::ChangeNo,
     event::{BackRelation, CheckResult, Event, Outcome},
-    failure::Failure,
+    failure::{Failure, FailureCase},
     plan::StepNo,
     timestamp::{Span, Timestamp},
     verdict::Verdict,
@@ -42,6 +42,7 @@ impl Run {
         match (stage, event) {
             (Stage::BackLook { .. }, Event::BackLooked { relation, .. }) => self.back_looked(at, change, *relation),
             (Stage::Back { attempt }, Event::RollbackStarted { attempt: started, .. }) if attempt == *started => {
+                self.changes[change.index()].calling_since.get_or_insert(at);
                 self.set_off(change, Stage::GoingBack { attempt, sent: false });
             }
             (Stage::GoingBack { attempt, .. }, Event::WriteSent { .. }) => self.set_off(change, Stage::GoingBack { attempt, sent: true }),
@@ -73,7 +74,15 @@ impl Run {
 
     fn rollback_ended(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, outcome: &Outcome) {
         match outcome {
-            Outcome::Again { after, .. } => return self.schedule(change, *after, Stage::Back { attempt }),
+            Outcome::Again { after, note } => {
+                let since = self.changes[change.index()].calling_since.unwrap_or(at);
+                let deadline = self.plan.operation_of(change).deadline;
+                if after.since(since) <= deadline {
+                    return self.schedule(change, *after, Stage::Back { attempt });
+                }
+                let text = format!("it would wait longer than the step's deadline of {deadline} for: {note}");
+                self.changes[change.index()].failure = Some(Box::new(host_failure(FailureCase::Exhausted, "CUT3504", text)));
+            }
             Outcome::Done => {}
             Outcome::Failed(failure) | Outcome::Unknown(failure) => self.changes[change.index()].failure = Some(Box::new(failure.clone())),
         }
@@ -183,6 +192,7 @@ impl Run {
             state.alone = false;
             state.stuck = None;
             state.dispatched = false;
+            state.calling_since = None;
             self.retreat.blockers.insert(*change, 0);
             *self.retreat.open.entry(self.plan.change(*change).step).or_default() += 1;
         }

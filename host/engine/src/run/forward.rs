@@ -25,7 +25,7 @@ impl Run {
             }
             (Stage::Capture { .. }, Event::Captured { present, moved, .. }) => self.captured(at, change, *present, *moved),
             (Stage::Apply { attempt }, Event::ApplyStarted { attempt: started, .. }) if attempt == *started => {
-                self.changes[change.index()].applying_since.get_or_insert(at);
+                self.changes[change.index()].calling_since.get_or_insert(at);
                 self.set_off(change, Stage::Applying { attempt, sent: false });
             }
             (Stage::Applying { attempt, .. }, Event::WriteSent { .. }) => self.set_off(change, Stage::Applying { attempt, sent: true }),
@@ -98,7 +98,7 @@ impl Run {
         let came_back = match outcome {
             Outcome::Done => CameBack::Done,
             Outcome::Again { after, note } => {
-                let since = self.changes[change.index()].applying_since.unwrap_or(at);
+                let since = self.changes[change.index()].calling_since.unwrap_or(at);
                 if after.since(since) <= operation.deadline {
                     return self.schedule(change, *after, Stage::Apply { attempt });
                 }
@@ -131,6 +131,13 @@ impl Run {
         state.written |= relation != Relation::PreImage;
         state.unknown &= relation == Relation::Other;
         match relation {
+            // The world is as wanted, but the plugin reached for what is not its own: it is not trusted any further.
+            Relation::Expected
+                if came_back == CameBack::Final && state.failure.as_ref().is_some_and(|failure| failure.case == FailureCase::Refused) =>
+            {
+                let failure = state.failure.take().map(|failure| *failure);
+                failure.into_iter().for_each(|failure| self.fail(at, change, failure));
+            }
             Relation::Expected => {
                 state.failure = None;
                 state.stale = false;
@@ -311,7 +318,7 @@ impl Run {
 }
 
 /// A failure that the host found.
-fn host_failure(case: FailureCase, code: &str, text: String) -> Failure {
+pub(super) fn host_failure(case: FailureCase, code: &str, text: String) -> Failure {
     Failure { case, code: Some(code.to_owned()), text }
 }
 

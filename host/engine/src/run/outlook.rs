@@ -87,6 +87,12 @@ impl Run {
         }
     }
 
+    /// Whether the plan was confirmed: before that nothing can have happened.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.mode != Mode::New
+    }
+
     /// Whether the run is on its way back, or came to rest on it.
     #[must_use]
     pub fn goes_backward(&self) -> bool {

@@ -88,8 +88,8 @@ pub(super) struct ChangeState {
     pub(super) over: bool,
     /// It goes back by itself, within `max_failed`.
     pub(super) alone: bool,
-    /// When apply was first called, for the deadline of `again`.
-    pub(super) applying_since: Option<Timestamp>,
+    /// When apply, or on the way back rollback, was first called: for the deadline of `again`.
+    pub(super) calling_since: Option<Timestamp>,
     /// Why it failed, or is stuck.
     pub(super) failure: Option<Box<Failure>>,
     /// Why it stays.
@@ -111,7 +111,7 @@ impl ChangeState {
             not_provable: false,
             over: false,
             alone: false,
-            applying_since: None,
+            calling_since: None,
             failure: None,
             stuck: None,
         }

@@ -11,7 +11,7 @@ mod folder;
 mod tests;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -81,7 +81,8 @@ impl FileKind {
             Some(source) => Some(opening.credentials.read(&config.name, source, &config.folder).await?),
             None => None,
         };
-        let keys = Keys::new(identity.as_deref(), &settings.recipients).map_err(wrong)?;
+        let recipients = recipients(&settings.recipients, &config.folder).map_err(wrong)?;
+        let keys = Keys::new(identity.as_deref(), &recipients).map_err(wrong)?;
         let folder = Folder::open(&root).map_err(|error| wrong(format!("{shown}: {error}")))?;
         let files = Files { folder, keys, digest_key: opening.digest_key.clone(), writing: Mutex::default() };
         Ok(FileBackend { authority: format!("file:{}", root.display()), table: Arc::clone(&self.table), files: Arc::new(files) })
@@ -96,6 +97,20 @@ impl Kind for FileKind {
     fn open<'a>(&'a self, declaration: &'a ConnectionConfig, opening: &'a Opening) -> BoxFuture<'a, Result<Arc<dyn Backend>, OpenError>> {
         Box::pin(async move { Ok(Arc::new(self.open_backend(declaration, opening).await?) as Arc<dyn Backend>) })
     }
+}
+
+/// Recipients as listed, and those in the files that `file:PATH` names: one a line, as age has it.
+fn recipients(listed: &[String], folder: &Path) -> Result<Vec<String>, String> {
+    let mut all = Vec::new();
+    for recipient in listed {
+        let Some(path) = recipient.strip_prefix("file:") else {
+            all.push(recipient.clone());
+            continue;
+        };
+        let text = std::fs::read_to_string(folder.join(path)).map_err(|error| format!("the recipients in `{path}` cannot be read: {error}"))?;
+        all.extend(text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned));
+    }
+    Ok(all)
 }
 
 /// What an operator can set.

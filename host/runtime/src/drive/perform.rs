@@ -83,6 +83,7 @@ impl Performer {
     /// Performs a command; its event goes to the driver, also if this program panics on the way.
     pub(super) async fn perform(self: Arc<Self>, command: Command) {
         let answers = self.answers.clone();
+        let _at_work = self.outfit.journal.at_work();
         match AssertUnwindSafe(self.event_of(command)).catch_unwind().await {
             Ok(event) => answers.send(event).await,
             Err(_) => drop(answers.0.send(Answer::Panicked).await),

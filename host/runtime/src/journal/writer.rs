@@ -4,6 +4,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard},
+    time::{Duration, Instant},
 };
 
 use cutover_engine::{RunId, Timestamp};
@@ -34,6 +35,8 @@ struct Queue {
     pending: Vec<u8>,
     /// Rounds that somebody waits for. A round that begins at or after a request covers all that was appended before it.
     requested: u64,
+    /// How many are at work and may soon wait too.
+    at_work: u64,
     closed: bool,
 }
 
@@ -55,7 +58,7 @@ impl Writer {
         reserve: Arc<Reserve>,
     ) -> Self {
         let progress = watch::Sender::new(Progress { durable: chain.head().n, ..Progress::default() });
-        let queue = Mutex::new(Queue { chain, pending: Vec::new(), requested: 0, closed: false });
+        let queue = Mutex::new(Queue { chain, pending: Vec::new(), requested: 0, at_work: 0, closed: false });
         Self { path: path.to_owned(), run: run.clone(), file, sealed, reserve, queue, work: Condvar::new(), progress }
     }
 
@@ -107,6 +110,12 @@ impl Writer {
         }
     }
 
+    /// Counts somebody who may soon wait for a round, or no longer.
+    pub(super) fn set_at_work(&self, begins: bool) {
+        let mut queue = self.queue();
+        queue.at_work = if begins { queue.at_work + 1 } else { queue.at_work.saturating_sub(1) };
+    }
+
     pub(super) fn close(&self) {
         self.queue().closed = true;
         self.work.notify_one();
@@ -124,22 +133,32 @@ impl Writer {
     pub(super) fn run(&self) {
         let _ended = Ended(self);
         let mut done = 0;
+        let mut took = Duration::ZERO;
         loop {
             let (batch, round, last, closed) = {
                 let is_idle = |queue: &mut Queue| queue.requested == done && queue.pending.len() < GATHER_BYTES && !queue.closed;
-                let mut queue = self.work.wait_while(self.queue(), is_idle).expect("no thread panics while it holds the queue");
+                let queue = self.work.wait_while(self.queue(), is_idle).expect("no thread panics while it holds the queue");
+                let mut queue = self.gather(queue, done, took);
                 (std::mem::take(&mut queue.pending), queue.requested, queue.chain.head().n, queue.closed)
             };
+            let begun = Instant::now();
             if let Err(error) = self.write(&batch) {
                 self.progress.send_modify(|progress| progress.failed = Some(error.into()));
                 return;
             }
+            took = begun.elapsed();
             done = round;
             self.progress.send_modify(|progress| (progress.round, progress.durable) = (round, last));
             if closed {
                 return;
             }
         }
+    }
+
+    /// Lets others join the round: until all who are at work wait, at most as long as the last round took.
+    fn gather<'q>(&self, queue: MutexGuard<'q, Queue>, done: u64, longest: Duration) -> MutexGuard<'q, Queue> {
+        let may_grow = |queue: &mut Queue| queue.requested - done < queue.at_work && queue.pending.len() < GATHER_BYTES && !queue.closed;
+        self.work.wait_timeout_while(queue, longest, may_grow).expect("no thread panics while it holds the queue").0
     }
 
     /// Sealed entries first: a record never names one that a crash can take away.

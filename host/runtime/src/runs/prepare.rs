@@ -90,24 +90,28 @@ impl Host {
     }
 
     /// Plans the same workflow again, with the same key, plugins and connections.
-    pub(super) async fn plan_again(&self, prepared: &Prepared) -> Result<Plan, HostError> {
-        let header = &prepared.plan.header;
+    pub(super) async fn plan_again(
+        &self,
+        plan: &Plan,
+        components: &Components,
+        equipment: &Equipment,
+        key: &Arc<SealingKey>,
+    ) -> Result<Plan, HostError> {
+        let header = &plan.header;
         let (workflow, _) = Workflow::parse(&header.source);
         let workflow =
             workflow.ok_or_else(|| HostError::Plan { path: PathBuf::from(&header.file), source: cutover_engine::PlanTextError::Cut })?;
-        let plugins = header
-            .plugins
-            .iter()
-            .map(|(alias, plugin)| (alias.clone(), prepared.components.get(&plugin.digest).cloned().unwrap_or_default()));
+        let plugins =
+            header.plugins.iter().map(|(alias, plugin)| (alias.clone(), components.get(&plugin.digest).cloned().unwrap_or_default()));
         let catalog = catalog(&plugins.collect())?;
         let planner = Planner {
             workflow: &workflow,
             file: header.file.clone(),
             text: &header.source,
             catalog: &catalog,
-            equipment: &prepared.equipment,
+            equipment,
             connections: header.connections.clone(),
-            key: prepared.key.clone(),
+            key: key.clone(),
             entropy: self.entropy.clone(),
             limits: self.limits,
         };

@@ -1,0 +1,360 @@
+//! Whole runs as people and scripts meet them: files move into an encrypted store, with the real plugins.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+const SECRET: &str = "correct horse battery staple";
+/// The test key pair of the age format's own implementations.
+const IDENTITY: &str = "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33";
+const RECIPIENT: &str = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa";
+
+/// The plugins, packed once by the program itself from what `cargo xtask plugins --modules` built.
+fn plugins() -> &'static Path {
+    static PLUGINS: OnceLock<PathBuf> = OnceLock::new();
+    PLUGINS.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a checkout");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("plugins-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for name in ["vault-migrator", "http-probe"] {
+            let module = root.join("target/guests/wasm32-unknown-unknown/release").join(format!("{}.wasm", name.replace('-', "_")));
+            let out = folder.join(format!("{name}.wasm"));
+            let words = ["plugin", "pack", module.to_str().expect("UTF-8"), "--out", out.to_str().expect("UTF-8")];
+            let packed = command(&folder, &words).output().expect("the program starts");
+            assert!(packed.status.success(), "{}; type `cargo xtask plugins --modules`", seen(&packed));
+        }
+        folder
+    })
+}
+
+fn command(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.args(words).current_dir(folder).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn seen(output: &Output) -> String {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{:?}\n--- stdout\n{out}--- stderr\n{err}", output.status.code())
+}
+
+/// A folder with a legacy file, an empty store and a workflow.
+struct Site(tempfile::TempDir);
+
+impl Site {
+    /// `head` goes before the connections, `verify` after the first step, `tail` behind all steps.
+    fn with(head: &str, connections: &str, verify: &str, tail: &str) -> Self {
+        let site = Self(tempfile::tempdir().expect("a folder"));
+        site.write("id.txt", IDENTITY);
+        site.write("legacy/app.env", &format!("DB_PASSWORD={SECRET}\nAPI_KEY=k-0123456789abcdef\n"));
+        std::fs::create_dir_all(site.path("store")).expect("a folder");
+        site.write(
+            "w.toml",
+            &format!(
+                r#"cutover = 1
+name = "files"
+owner = "tests"
+{head}
+[plugins]
+files = {{ package = "cutover:vault-migrator", version = "0.1" }}
+probe = {{ package = "cutover:http-probe", version = "0.1" }}
+
+[connections]
+legacy = {{ kind = "file", path = "legacy" }}
+store = {{ kind = "file", path = "store", identity = "file:id.txt", recipients = ["{RECIPIENT}"] }}
+{connections}
+[[step]]
+id = "copy"
+uses = "files.copy-files"
+connections = {{ source = "legacy", target = "store" }}
+{verify}
+{tail}
+[[step]]
+id = "retire"
+uses = "files.retire-files"
+changes = "steps.copy"
+connections = {{ source = "legacy" }}
+"#
+            ),
+        );
+        site
+    }
+
+    fn new() -> Self {
+        Self::with("", "", "", "")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("written");
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let words: Vec<&str> = ["--plugin-path", plugins().to_str().expect("UTF-8")].into_iter().chain(line.split_whitespace()).collect();
+        command(self.0.path(), &words)
+    }
+
+    /// Runs the program to its end, expects an exit code and that no secret is in what it says.
+    fn cutover(&self, line: &str, exit: i32) -> Output {
+        let output = self.command(line).output().expect("the program starts");
+        let text = seen(&output);
+        assert_eq!(output.status.code(), Some(exit), "{line}: {text}");
+        assert!(!text.contains(SECRET), "{line}: {text}");
+        output
+    }
+
+    /// As [`Self::cutover`], with the document on stdout, whose `exit` must be that of the process.
+    fn document(&self, line: &str, exit: i32) -> Value {
+        let output = self.cutover(&format!("{line} -o json"), exit);
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", seen(&output)));
+        assert_eq!(document["exit"], exit, "{document:#}");
+        document
+    }
+
+    fn is_as_before(&self) -> bool {
+        self.path("legacy/app.env").exists() && !self.path("store/app/DB_PASSWORD.json.age").exists()
+    }
+}
+
+/// Times, ids, digests and the folder become fixed words.
+fn redacted(site: &Site, output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).replace(&site.0.path().display().to_string(), "DIR");
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_inclusive([' ', '\n']) {
+        let (bare, end) = word.split_at(word.trim_end().len());
+        let number = bare.split_once(':').filter(|(_, hash)| hash.len() == 64);
+        let is_id = bare.len() == 20 && bare.as_bytes()[8] == b'-' && bare.as_bytes()[15] == b'-';
+        let shown = match bare {
+            _ if is_id => "RUN",
+            _ if number.is_some() => "HEAD",
+            _ if bare.len() == 12 && bare.bytes().all(|byte| byte.is_ascii_hexdigit()) => "DIGEST",
+            _ => bare,
+        };
+        words.push(format!("{shown}{end}"));
+    }
+    words.concat()
+}
+
+/// Answers every request with a status, after `good` requests with 500.
+fn server(good: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        let answered = AtomicUsize::new(0);
+        for stream in listener.incoming().flatten() {
+            let mut stream = stream;
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let status = if answered.fetch_add(1, Ordering::SeqCst) < good { "200 OK" } else { "500 Broken" };
+            let _ =
+                write!(stream, "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
+        }
+    });
+    address
+}
+
+fn probed(head: &str, good: usize) -> Site {
+    let connection = format!("app = {{ kind = \"http\", url = \"{}\", reads = [\"GET /health\"] }}\n", server(good));
+    let verify = "[[step.verify]]\nuses = \"probe.get\"\nconnections = { target = \"app\" }\nwith = { path = \"/health\" }\nexpect = \"result.status == 200\"\n";
+    Site::with(head, &connection, verify, "")
+}
+
+const GATE: &str = "[[step]]\nid = \"soak\"\nwait = \"1h\"\n";
+
+#[test]
+fn a_plan_says_everything_before_and_can_be_shown_without_plugins_and_keys() {
+    let site = Site::new();
+    assert_snapshot!(redacted(&site, &site.cutover("plan w.toml --out a.cutplan --detailed-exitcode", 2)), @"");
+    assert_eq!(site.document("plan w.toml", 0)["changes"]["create"], 2);
+    std::fs::remove_dir_all(site.path(".cutover")).expect("removed");
+    let shown = command(site.0.path(), &["plan", "show", "a.cutplan", "-o", "json"]).output().expect("the program starts");
+    assert_eq!(shown.status.code(), Some(0), "{}", seen(&shown));
+    let saved = std::fs::read_to_string(site.path("a.cutplan")).expect("a plan");
+    assert!(!saved.contains(SECRET) && !saved.contains(IDENTITY));
+    site.write("bad.cutplan", &saved.replacen("tests", "bests", 1));
+    assert_eq!(site.document("plan show bad.cutplan", 16)["error"]["code"], "CUT6055");
+    assert_eq!(site.document("run bad.cutplan", 16)["error"]["code"], "CUT6055");
+}
+
+#[test]
+fn a_run_completes_is_listed_and_goes_back() {
+    let site = Site::new();
+    assert_eq!(site.document("runs list", 0)["runs"], serde_json::json!([]));
+    let document = site.document("run w.toml --yes --events e.jsonl", 0);
+    for key in ["run", "workflow", "ending", "exit", "steps", "losses", "open", "head"] {
+        assert!(document.get(key).is_some(), "{key}: {document:#}");
+    }
+    assert_eq!(document["ending"], "completed");
+    assert!(!site.path("legacy/app.env").exists() && site.path("store/app/DB_PASSWORD.json.age").exists());
+
+    let events = std::fs::read_to_string(site.path("e.jsonl")).expect("events");
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(events[0]["cutover_events"], 1);
+    let seqs: Vec<u64> = events[1..].iter().filter_map(|event| event["seq"].as_u64()).collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
+    assert_eq!((&events[1]["type"], &events[events.len() - 1]["type"]), (&"started".into(), &"ended".into()));
+    assert!(events.iter().any(|event| event["change"] == "copy/target:app/DB_PASSWORD.json.age" && event["step"] == "copy"));
+
+    let head = document["head"].as_str().expect("a head");
+    assert_eq!(site.document("runs list", 0)["runs"][0]["state"], "completed");
+    assert_eq!(site.document(&format!("runs show last --anchor {head}"), 0)["ending"], "completed");
+    let forged = format!("{}{}", &head[..head.len() - 1], if head.ends_with('0') { '1' } else { '0' });
+    assert_eq!(site.document(&format!("runs show last --anchor {forged}"), 16)["error"]["code"], "CUT4011");
+    assert_eq!(site.document("resume last", 1)["error"]["code"], "CUT6052");
+    assert_eq!(site.document("runs show 1999", 1)["error"]["code"], "CUT6051");
+    site.document("rollback last", 64);
+
+    let image = "runs pre-image last retire/source:app.env";
+    assert!(site.document(image, 0)["responses"].as_array().is_some_and(|responses| !responses.is_empty()));
+    site.document(&format!("{image} --out before.json"), 0);
+    assert!(std::fs::read_to_string(site.path("before.json")).expect("a file").contains(SECRET));
+    assert_eq!(site.document(&format!("{image} --out before.json"), 1)["error"]["code"], "CUT6014");
+
+    let rehearsed = site.document("rollback last --dry-run", 0);
+    assert_eq!(rehearsed["goes_back"][0], "retire/source:app.env");
+    assert_eq!((rehearsed["goes_back"].as_array().map(Vec::len), &rehearsed["stays"]), (Some(3), &serde_json::json!([])));
+    assert!(!site.path("legacy/app.env").exists());
+    assert_eq!(site.document("rollback last --yes", 0)["ending"], "rolled-back");
+    assert!(site.is_as_before());
+    site.document("rollback last --yes", 1);
+}
+
+#[test]
+fn a_failed_probe_takes_everything_back_and_the_cause_comes_first() {
+    let site = probed("", 0);
+    assert_snapshot!(redacted(&site, &site.cutover("run w.toml --yes", 10)), @"");
+    assert!(site.is_as_before());
+    assert_eq!(site.document("runs show last", 10)["cause"]["code"], "CUT4103");
+}
+
+#[test]
+fn with_pause_a_failed_probe_leaves_everything_as_it_is_until_somebody_decides() {
+    let site = probed("on_failure = \"pause\"", 0);
+    assert_eq!(site.document("run w.toml --yes", 12)["ending"], "paused");
+    assert!(!site.is_as_before());
+    assert_eq!(site.document("rollback last --yes", 0)["ending"], "rolled-back");
+    assert!(site.is_as_before());
+}
+
+#[test]
+fn a_foreign_write_stays_is_open_and_goes_back_only_by_name() {
+    let site = Site::new();
+    site.cutover("run w.toml --yes", 0);
+    site.write("store/app/DB_PASSWORD.json.age", "somebody else was here");
+    let document = site.document("rollback last --yes", 11);
+    assert_eq!(document["ending"], "stuck");
+    let open = document["open"].as_array().expect("a list");
+    let change = "copy/target:app/DB_PASSWORD.json.age";
+    let open = open.iter().find(|open| open["change"] == change).unwrap_or_else(|| panic!("{document:#}"));
+    assert!(open["commands"].as_array().is_some_and(|commands| !commands.is_empty()), "{document:#}");
+    assert_eq!(site.document("rollback last --yes --over nothing/here", 1)["error"]["code"], "CUT6053");
+}
+
+#[test]
+fn a_gate_is_waited_for_by_the_next_process() {
+    let site = Site::with("", "", "", GATE);
+    assert_eq!(site.document("run w.toml --yes --max-wait 1s", 13)["ending"], "waiting");
+    assert_eq!(site.document("runs show last", 13)["ending"], "waiting");
+    assert_eq!(site.document("resume last --max-wait 1s", 13)["ending"], "waiting");
+}
+
+#[test]
+fn a_world_that_moved_since_the_plan_stops_the_run_before_it_writes() {
+    let site = Site::new();
+    site.cutover("plan w.toml --out a.cutplan", 0);
+    std::fs::remove_file(site.path("legacy/app.env")).expect("removed");
+    site.write("legacy/other.env", "TOKEN=fedcba9876543210\n");
+    let document = site.document("run a.cutplan", 15);
+    assert!(document["error"]["causes"].to_string().contains("copy/target:app/DB_PASSWORD.json.age"), "{document:#}");
+    assert!(!site.path("store/other").exists());
+}
+
+#[test]
+fn another_component_than_the_pinned_one_is_refused() {
+    let site = Site::new();
+    let text = std::fs::read_to_string(site.path("w.toml")).expect("a workflow");
+    let pinned = text.replacen("version = \"0.1\"", &format!("version = \"0.1\", digest = \"sha256:{}\"", "0".repeat(64)), 1);
+    site.write("pinned.toml", &pinned);
+    assert_eq!(site.document("plan pinned.toml", 16)["diagnostics"][0]["code"], "CUT0219");
+    site.cutover("plan w.toml --out a.cutplan", 0);
+    let document = command(site.0.path(), &["run", "a.cutplan", "-o", "json"]).output().expect("the program starts");
+    assert_eq!(document.status.code(), Some(16), "without the plugin path: {}", seen(&document));
+}
+
+#[test]
+fn mistakes_and_missing_yes_are_told_before_anything() {
+    let site = Site::new();
+    site.write("bad.toml", "cutover = 1\nname = \"x\"\n[[step]]\nid = \"a\"\nuess = \"b.c\"\n");
+    assert_eq!(site.document("plan bad.toml", 1)["diagnostics"][0]["file"], "bad.toml");
+    assert!(seen(&site.cutover("run bad.toml --yes", 1)).contains("--> bad.toml:5:1"));
+    assert_eq!(site.document("run w.toml", 64)["error"]["code"], "CUT6042");
+    assert_eq!(site.document("run w.toml --yes --var nope=1", 1)["diagnostics"][0]["code"], "CUT0210");
+    assert_eq!(site.document("run w.toml --yes --max-wait soon", 64)["error"]["code"], "CUT6003");
+    assert!(site.is_as_before());
+}
+
+/// A run that waits at its gate, as its process.
+fn waiting(site: &Site) -> (Child, BufReader<std::process::ChildStderr>) {
+    let mut child = site.command("run w.toml --yes --max-wait 2h -o json").spawn().expect("the program starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
+    let mut line = String::new();
+    while !line.contains("ok    copy") {
+        line.clear();
+        assert!(lines.read_line(&mut line).expect("a line") > 0, "it ended before the gate");
+    }
+    (child, lines)
+}
+
+#[test]
+fn ctrl_c_stops_at_a_safe_point_and_a_second_process_cannot_take_the_targets_meanwhile() {
+    let site = Site::with("", "", "", GATE);
+    let (child, mut lines) = waiting(&site);
+    let held = site.document("run w.toml --yes", 17);
+    assert!(held["error"]["message"].as_str().is_some_and(|text| text.contains(&format!("process {}", child.id()))), "{held:#}");
+    assert_eq!(site.document("runs show last", 13)["ending"], "running");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("a small number")).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).expect("text");
+    let output = child.wait_with_output().expect("it ends");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {rest}"));
+    assert_eq!((output.status.code(), &document["ending"], &document["exit"]), (Some(130), &"interrupted".into(), &130.into()), "{rest}");
+    assert!(rest.contains("stopping at the next safe point"), "{rest}");
+    assert_eq!(site.document("runs show last", 130)["ending"], "interrupted");
+    assert_eq!(site.document("resume last --max-wait 1s", 13)["ending"], "waiting");
+}
+
+#[test]
+fn a_killed_process_leaves_a_run_that_can_be_taken_back() {
+    let site = Site::with("", "", "", GATE);
+    let (mut child, _lines) = waiting(&site);
+    child.kill().expect("killed");
+    child.wait().expect("it ends");
+    assert_eq!(site.document("runs show last", 12)["ending"], "broken-off");
+    assert_eq!(site.document("rollback last --yes", 0)["ending"], "rolled-back");
+    assert!(site.is_as_before());
+}
+
+#[test]
+fn jsonl_is_a_stream_of_events_and_the_ending() {
+    let site = Site::new();
+    let output = site.cutover("run w.toml --yes -o jsonl", 0);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((&lines[0]["cutover_events"], &lines[lines.len() - 1]["ending"]), (&1.into(), &"completed".into()));
+}

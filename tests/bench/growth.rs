@@ -1,0 +1,94 @@
+//! From a thousand changes to a hundred thousand: time and memory of each, in a process of its own per size.
+
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    setting::{Setting, sandbox},
+    table::Row,
+};
+
+const SIZES: [u32; 3] = [1_000, 10_000, 100_000];
+
+/// What one size took.
+struct Size {
+    changes: u32,
+    plan: Duration,
+    run: Duration,
+    /// Peak of resident memory over that of a host that has run a few changes, in bytes.
+    peak: f64,
+}
+
+/// Time per change of each size against that of the smallest, and the memory of each change of the largest.
+pub(crate) fn measure(folder: &Path) -> Vec<Row> {
+    let sizes: Vec<Size> = SIZES.iter().map(|changes| Size::in_process(*changes, folder)).collect();
+    let mut rows = Vec::new();
+    for size in &sizes[1..] {
+        let (one, all) = (sizes[0].per_change(), size.per_change());
+        rows.push(Row {
+            what: format!("{} changes, plan and run, time of each", size.changes),
+            measured: format!("{:.0} us (plan {:.2} s, run {:.2} s)", all * 1e6, size.plan.as_secs_f64(), size.run.as_secs_f64()),
+            against: format!("{:.0} us of 1000", one * 1e6),
+            result: all / one,
+            target: 1.2,
+            unit: "x",
+        });
+    }
+    for size in &sizes[1..] {
+        rows.push(Row {
+            what: format!("{} changes, memory of each", size.changes),
+            measured: format!("peak {:.1} MiB over the host's own", size.peak / 1024.0 / 1024.0),
+            against: "1 KiB".to_owned(),
+            result: size.peak / 1024.0 / f64::from(size.changes),
+            target: 1.0,
+            unit: "KiB",
+        });
+    }
+    rows
+}
+
+impl Size {
+    fn in_process(changes: u32, folder: &Path) -> Self {
+        let itself = std::env::current_exe().expect("this program");
+        let output = Command::new(itself).args(["one-size", &changes.to_string()]).arg(folder).output().expect("it starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut numbers = text.split_whitespace().map(|word| word.parse::<f64>().expect("a number"));
+        let mut next = || numbers.next().expect("three numbers");
+        Self { changes, plan: Duration::from_secs_f64(next()), run: Duration::from_secs_f64(next()), peak: next() * 1024.0 }
+    }
+
+    fn per_change(&self) -> f64 {
+        (self.plan + self.run).as_secs_f64() / f64::from(self.changes)
+    }
+}
+
+/// The child's side: prints seconds of planning, seconds of running, KiB of memory.
+pub(crate) async fn one_size(changes: u32, folder: &Path) {
+    let sandbox = sandbox(folder);
+    // A few changes first: what the host needs anyway is not counted.
+    let few = Setting::new(200, sandbox.clone());
+    few.run(few.prepare(200).await).await;
+    let setting = Setting::new(changes, sandbox);
+    fs::write("/proc/self/clear_refs", "5").expect("the peak is set back");
+    let before = status("VmRSS:");
+    let begun = Instant::now();
+    let prepared = setting.prepare(changes).await;
+    let planned = begun.elapsed();
+    let planned_peak = status("VmHWM:");
+    setting.run(prepared).await;
+    let run = begun.elapsed() - planned;
+    eprintln!("{changes}: {before} KiB before, peak {planned_peak} KiB after planning, {} KiB in all", status("VmHWM:"));
+    println!("{} {} {}", planned.as_secs_f64(), run.as_secs_f64(), status("VmHWM:") - before);
+}
+
+/// A line of `/proc/self/status`, in KiB.
+fn status(name: &str) -> f64 {
+    let text = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the line");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}

@@ -1,0 +1,86 @@
+//! Copies three secrets and misbehaves on the way as its input says: one plugin, many ways to be wrong.
+//!
+//! Without a mode it is honest. Each mode changes one hook only, so that what the host says is about that.
+
+mod attack;
+mod guess;
+mod honest;
+
+use cutover_plugin::{
+    Change, Check, Context, Failure, Manifest, Migrator, Operation, Page, Progress, Role, Route, Snapshot, Stage, export_migrator,
+};
+use serde_json::{Value, json};
+
+struct Hostile;
+
+impl Migrator for Hostile {
+    fn manifest() -> Manifest {
+        let source = Role::one("source")
+            .kind("http")
+            .route(Route::read("GET", "/{+path}"))
+            .route(Route::read("POST", "/search").public_request(""));
+        let target = Role::one("target")
+            .kind("http")
+            .route(Route::read("GET", "/{+path}").public_response("/note"))
+            .route(Route::read("GET", "/sealed/{+path}").object("{+path}"))
+            .route(Route::write("PUT", "/{+path}").public_request("/note").status_only())
+            .route(Route::write("DELETE", "/{+path}").status_only());
+        let elsewhere = Role::one("elsewhere")
+            .kind("http")
+            .route(Route::read("GET", "/{+path}"))
+            .route(Route::write("PUT", "/{+path}").status_only());
+        let input = json!({
+            "type": "object",
+            "properties": { "mode": { "type": "string", "default": "" } },
+            "additionalProperties": false,
+        });
+        let copy = Operation::migrate("copy", "copies three secrets")
+            .input(input)
+            .role(source)
+            .role(target)
+            .role(elsewhere)
+            .flow("source", "target");
+        Manifest::new("test:hostile", env!("CARGO_PKG_VERSION"), "misbehaves on demand").operation(copy)
+    }
+
+    fn plan(_: &str, input: &Value, _: &[Change], _: Option<&str>) -> Result<Page, Failure> {
+        let mode = input["mode"].as_str().unwrap_or_default();
+        attack::while_planning(mode)?;
+        Ok(Page { changes: vec![attack::planned(mode)?], ..Page::default() })
+    }
+
+    fn capture(_: &Context, _: &str, change: &Change) -> Result<Snapshot, Failure> {
+        match attack::capture(&mode(change), change)? {
+            Some(snapshot) => Ok(snapshot),
+            None => honest::capture(change),
+        }
+    }
+
+    fn apply(_: &Context, _: &str, change: &Change, _: Option<&Value>, _: Option<&Value>) -> Result<Progress, Failure> {
+        if !attack::apply(&mode(change), change)? {
+            honest::apply(change)?;
+        }
+        Ok(Progress::Done(None))
+    }
+
+    fn rollback(_: &Context, _: &str, change: &Change, pre_image: Option<&Value>, _: Option<&Value>) -> Result<Progress, Failure> {
+        if !attack::rollback(&mode(change), change)? {
+            honest::rollback(change, pre_image)?;
+        }
+        attack::after_rollback(&mode(change))?;
+        Ok(Progress::Done(None))
+    }
+
+    fn verify(_: &Context, _: &str, change: &Change, pre_image: Option<&Value>, _: Option<&Value>, stage: Stage) -> Result<Vec<Check>, Failure> {
+        match attack::verify(&mode(change), stage)? {
+            Some(checks) => Ok(checks),
+            None => honest::verify(change, pre_image, stage),
+        }
+    }
+}
+
+fn mode(change: &Change) -> String {
+    change.instruction["mode"].as_str().unwrap_or_default().to_owned()
+}
+
+export_migrator!(Hostile);

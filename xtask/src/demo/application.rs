@@ -1,0 +1,105 @@
+//! The application of the demo: answers on a unix socket whether it can log in with the secrets it finds.
+
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::{UnixListener, UnixStream},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use super::scene::files_below;
+use crate::failed::Failed;
+
+/// Answers until the process ends.
+pub(super) struct Application {
+    /// With more secrets than this in the store it cannot log in.
+    limit: Arc<AtomicUsize>,
+}
+
+impl Application {
+    /// Listens at `app.sock` in the demo's folder; healthy.
+    pub(super) fn start(folder: &Path) -> Result<Self, Failed> {
+        let socket = folder.join("app.sock");
+        let listener = UnixListener::bind(&socket).map_err(|error| Failed::at(&socket, &error))?;
+        let limit = Arc::new(AtomicUsize::new(usize::MAX));
+        let (store, seen) = (folder.join("store"), Arc::clone(&limit));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // A caller that went away is no concern of the application.
+                drop(answer(stream, failures(&store, seen.load(Ordering::SeqCst))));
+            }
+        });
+        Ok(Self { limit })
+    }
+
+    /// From now on it fails as soon as the store holds more than `count` secrets.
+    pub(super) fn fail_after(&self, count: usize) {
+        self.limit.store(count, Ordering::SeqCst);
+    }
+
+    /// From now on it is well.
+    pub(super) fn recover(&self) {
+        self.limit.store(usize::MAX, Ordering::SeqCst);
+    }
+}
+
+fn failures(store: &Path, limit: usize) -> usize {
+    files_below(store).map_or(0, |files| files.len().saturating_sub(limit))
+}
+
+/// One request, one answer (HTTP/1.1, RFC 9112).
+fn answer(mut stream: UnixStream, failures: usize) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut request = Vec::new();
+    let mut part = [0; 1024];
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < 16_384 {
+        match stream.read(&mut part)? {
+            0 => break,
+            read => request.extend_from_slice(&part[..read]),
+        }
+    }
+    let (status, body) = if request.starts_with(b"GET /health/deep ") {
+        ("200 OK", format!("{{\"auth_failures\":{failures}}}"))
+    } else {
+        ("404 Not Found", "{}".to_owned())
+    };
+    let length = body.len();
+    write!(stream, "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn asked(folder: &Path, path: &str) -> String {
+        let mut stream = UnixStream::connect(folder.join("app.sock")).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("it reads");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("it answers");
+        text
+    }
+
+    #[test]
+    fn fails_from_the_given_number_of_secrets_until_it_is_well_again() {
+        let folder = std::env::temp_dir().join(format!("cutover-demo-{}", std::process::id()));
+        fs::create_dir_all(folder.join("store/app")).expect("a folder");
+        let application = Application::start(&folder).expect("a socket");
+        for name in ["a", "b", "c"] {
+            fs::write(folder.join("store/app").join(name), "x").expect("a file");
+        }
+        assert!(asked(&folder, "/health/deep").ends_with("\r\n\r\n{\"auth_failures\":0}"));
+        application.fail_after(1);
+        assert!(asked(&folder, "/health/deep").ends_with("\r\n\r\n{\"auth_failures\":2}"));
+        application.recover();
+        assert!(asked(&folder, "/health/deep").starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(asked(&folder, "/other").starts_with("HTTP/1.1 404 Not Found\r\n"));
+        fs::remove_dir_all(&folder).expect("removed");
+    }
+}
