@@ -67,6 +67,6 @@ async fn an_object_that_somebody_made_where_a_copy_was_to_go_is_drift() {
     let before = scene.tree();
     let error = scene.rig.start(prepared, true).await.err().expect("the object is in the way");
     assert!(matches!(error, HostError::Drift(_)), "{error:?}");
-    assert!(error.to_string().contains("nothing was written"), "{error}");
+    assert!(error.to_string().contains("nothing was written") && error.to_string().contains("a01/KEY.json.age"), "{error}");
     assert_eq!(scene.tree(), before);
 }

@@ -1,6 +1,6 @@
 //! A live probe says no: everything goes back.
 
-use cutover_engine::{Cause, Ending, Event, Phase, Watched};
+use cutover_engine::{Cause, Ending, Event, Phase, Verdict, Watched};
 
 use crate::{
     health::Application,
@@ -34,8 +34,7 @@ async fn a_probe_that_says_no_after_the_second_cohort_takes_everything_back() {
             _ => None,
         })
         .collect();
-    use cutover_engine::Verdict::{Fail, Pass};
-    assert_eq!(observed, [(Watched::Cohort(0), Pass), (Watched::Cohort(1), Fail)]);
+    assert_eq!(observed, [(Watched::Cohort(0), Verdict::Pass), (Watched::Cohort(1), Verdict::Fail)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

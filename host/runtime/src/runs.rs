@@ -199,6 +199,9 @@ impl Host {
         if resumed.opened.header.plan != run.plan().digest {
             return Err(HostError::ForeignPlan { run: id.clone() });
         }
+        if resumed.opened.head.n == 0 {
+            return Err(HostError::NeverBegan { run: id.clone() });
+        }
         Ok(OpenRun { folder, run, journal: resumed.journal, sealed: resumed.sealed, equipment, key, text, locks })
     }
 

@@ -1,0 +1,3 @@
+//! The real program, as a machine that loses its power meets it.
+
+mod kill;
