@@ -4,7 +4,7 @@ mod application;
 mod scene;
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
@@ -27,15 +27,9 @@ pub(crate) fn play(root: &Path) -> Result<(), Failed> {
     let start = Instant::now();
     let scene = Scene::set(root, WORKFLOW)?;
     let application = Application::start(&scene.folder)?;
-    Stage { program: program(root), plugins: root.join("target/plugins"), scene: &scene }.acts(&application)?;
+    Stage { program: plugins::cutover(root), plugins: root.join("target/plugins"), scene: &scene }.acts(&application)?;
     println!("\nThe demo did what it should, in {} s. Its files are in {}.", start.elapsed().as_secs(), scene.folder.display());
     Ok(())
-}
-
-/// Where cargo puts the program.
-fn program(root: &Path) -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder));
-    target.join("debug/cutover")
 }
 
 struct Stage<'s> {

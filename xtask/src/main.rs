@@ -40,7 +40,9 @@ fn main() -> ExitCode {
         ["demo"] => demo::play(&root),
         ["test"] => test::all(&root),
         ["lint"] => test::lint(&root),
-        ["plugins"] => plugins::build(&root).and_then(|modules| plugins::pack(&root, &modules)),
+        ["plugins"] => failed::run(failed::cargo(&root).args(["build", "--quiet", "--locked", "--package", "cutover-cli"]))
+            .and_then(|()| plugins::build(&root))
+            .and_then(|modules| plugins::pack(&root, &modules)),
         ["plugins", "--modules"] => plugins::build(&root).map(drop),
         ["bench", names @ ..] => bench::measure(&root, names),
         ["bindings"] => bindings::write(&root),

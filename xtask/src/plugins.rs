@@ -1,6 +1,7 @@
 //! `cargo xtask plugins`: every crate of the guests' workspace, built for wasm and packed as a component.
 
 use std::{
+    env,
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
@@ -8,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    failed::{Failed, cargo, run},
+    failed::{Failed, run},
     sysroot::{TARGET, Toolchain},
 };
 
@@ -23,6 +24,7 @@ pub(crate) fn build(root: &Path) -> Result<Vec<PathBuf>, Failed> {
 }
 
 /// Makes a component with its manifest of each module that is newer than its component: `target/plugins/NAME.wasm`.
+/// The program must be built: packing by `cargo run` would compile much of it again, with other features.
 pub(crate) fn pack(root: &Path, modules: &[PathBuf]) -> Result<(), Failed> {
     let folder = root.join("target/plugins");
     fs::create_dir_all(&folder).map_err(|error| Failed::at(&folder, &error))?;
@@ -32,16 +34,15 @@ pub(crate) fn pack(root: &Path, modules: &[PathBuf]) -> Result<(), Failed> {
         .filter(|(module, component)| is_newer(module, component))
         .collect();
     for (module, component) in &stale {
-        run(pack_command(root).arg(module).arg("--out").arg(component))?;
+        run(Command::new(cutover(root)).args(["plugin", "pack"]).arg(module).arg("--out").arg(component))?;
     }
     Ok(())
 }
 
-/// The command that packs, without its file names.
-fn pack_command(root: &Path) -> Command {
-    let mut command = cargo(root);
-    command.args(["run", "--quiet", "--locked", "--package", "cutover-cli", "--", "plugin", "pack"]);
-    command
+/// The program, in the folder where cargo puts what it builds.
+pub(crate) fn cutover(root: &Path) -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder));
+    target.join("debug/cutover")
 }
 
 fn wasm_files(folder: &Path) -> Result<Vec<PathBuf>, Failed> {

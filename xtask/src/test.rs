@@ -9,9 +9,12 @@ use crate::{
     runner::Runner,
 };
 
+/// All targets at once, so that crates are compiled for the tests' features only, and once.
+const ALL: [&str; 4] = ["build", "--locked", "--workspace", "--all-targets"];
+
 /// Builds everything, then runs the tests of guests and host. The host's come last: theirs is the summary at the end.
 pub(crate) fn all(root: &Path) -> Result<(), Failed> {
-    step("the host, built for the tests and for packing the guests", || run(cargo(root).args(["build", "--locked", "--workspace"])))?;
+    step("the host, built for the tests and for packing the guests", || run(cargo(root).args(ALL)))?;
     step("the guests, built for wasm and packed", || plugins::build(root).and_then(|modules| plugins::pack(root, &modules)))?;
     // A failure up to here leaves nothing to test; one from here on does not keep the other tests from running.
     let mut failures = Vec::new();

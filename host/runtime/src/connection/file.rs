@@ -107,7 +107,8 @@ fn recipients(listed: &[String], folder: &Path) -> Result<Vec<String>, String> {
             all.push(recipient.clone());
             continue;
         };
-        let text = std::fs::read_to_string(folder.join(path)).map_err(|error| format!("the recipients in `{path}` cannot be read: {error}"))?;
+        let text =
+            std::fs::read_to_string(folder.join(path)).map_err(|error| format!("the recipients in `{path}` cannot be read: {error}"))?;
         all.extend(text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned));
     }
     Ok(all)
