@@ -194,7 +194,10 @@ impl Run {
             series.dispatched = false;
         }
         match self.mode {
-            Mode::Forward => self.retry_failed(at),
+            Mode::Forward => {
+                self.take_retirements_back();
+                self.retry_failed(at);
+            }
             Mode::Backward => self.begin_retreat(at),
             _ => {}
         }
@@ -235,6 +238,7 @@ impl Run {
             return Err(self.illegal(event));
         }
         self.mode = Mode::Backward;
+        self.changes.iter_mut().for_each(|change| change.calling_since = None);
         self.series.clear();
         self.begin_retreat(at);
         self.rebuild_agenda();
@@ -243,7 +247,7 @@ impl Run {
 
     fn ended(&mut self, event: &Event, ending: Ending) -> Result<(), IllegalEvent> {
         let backward = match (self.mode, ending) {
-            (Mode::Forward, Ending::Completed | Ending::Waiting { .. }) | (Mode::Draining(Turn::Pause), Ending::Paused) => false,
+            (Mode::Forward, Ending::Completed | Ending::Waiting { .. } | Ending::Paused) | (Mode::Draining(Turn::Pause), Ending::Paused) => false,
             (Mode::Draining(Turn::Stop { backward }), Ending::Interrupted) => backward,
             (Mode::Backward, Ending::RolledBack | Ending::Stuck | Ending::Waiting { .. }) => true,
             _ => return Err(self.illegal(event)),

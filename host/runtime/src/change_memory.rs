@@ -36,8 +36,10 @@ pub struct Remembered {
     pub after: Option<Option<Value>>,
     /// The plugin's last memo.
     pub memo: Option<Value>,
-    /// Objects that capture read.
+    /// Objects that the first capture read.
     pub captured: HashSet<Object>,
+    /// Reads of the subject that worked at the first capture: the old path, as a retirement must find it refused.
+    pub alive: HashSet<String>,
     /// Objects for which a write was sent.
     pub written: HashSet<Object>,
     /// How many of the scope's notes are stored.
@@ -49,6 +51,8 @@ pub struct Remembered {
 struct StoredPreImage {
     state: Option<Value>,
     read: Vec<Object>,
+    #[serde(default)]
+    alive: Vec<String>,
     tokens: Vec<SealedEntry>,
 }
 
@@ -68,6 +72,7 @@ impl ChangeMemory {
             scope.import(stored.tokens);
             inner.pre_image = Some(stored.state);
             inner.captured = stored.read.into_iter().collect();
+            inner.alive = stored.alive.into_iter().collect();
             inner.expected = read::<Stored>(log.latest(Kind::Expected, change))?.and_then(|stored| stored.document);
             inner.after = read::<Stored>(log.latest(Kind::After, change))?.map(|stored| stored.document);
             if let Some(memo) = read::<Stored>(log.latest(Kind::Memo, change))? {
@@ -95,17 +100,20 @@ impl ChangeMemory {
         state: Option<Value>,
         expected: Option<Value>,
         read: HashSet<Object>,
+        alive: Vec<String>,
         raw: &[RawResponse],
     ) -> Result<(), Failure> {
         let mut inner = self.remembered();
         if inner.pre_image.is_none() {
             self.append(Kind::Raw, raw)?;
             let tokens = state.as_ref().map(|state| self.scope.export(state)).unwrap_or_default();
-            let stored = StoredPreImage { state, read: read.iter().cloned().collect(), tokens };
+            let stored = StoredPreImage { state, read: read.iter().cloned().collect(), alive: alive.clone(), tokens };
             self.append(Kind::PreImage, &stored)?;
             inner.pre_image = Some(stored.state);
+            // Later captures widen nothing: what they read besides is in no stored pre-image.
+            inner.captured = read;
+            inner.alive = alive.into_iter().collect();
         }
-        inner.captured.extend(read);
         self.append(Kind::Expected, &Stored { document: expected.clone(), tokens: Vec::new() })?;
         inner.expected = expected;
         Ok(())

@@ -131,6 +131,11 @@ impl Host {
         observer: Observer<'_>,
     ) -> Result<Rested, HostError> {
         if let Some(ending @ (Ending::Completed | Ending::RolledBack)) = opened.run.ending() {
+            // The process may have died between its last record and this note of it.
+            if opened.folder.ended()?.is_none() {
+                let keep = opened.run.plan().header.keep_pre_images;
+                opened.folder.mark_ended(Ended { at: opened.run.last_event(), keep })?;
+            }
             return Err(HostError::AtRest { run: opened.folder.id().clone(), ending });
         }
         if opened.run.has_begun() {
@@ -198,9 +203,6 @@ impl Host {
         })?;
         if resumed.opened.header.plan != run.plan().digest {
             return Err(HostError::ForeignPlan { run: id.clone() });
-        }
-        if resumed.opened.head.n == 0 {
-            return Err(HostError::NeverBegan { run: id.clone() });
         }
         Ok(OpenRun { folder, run, journal: resumed.journal, sealed: resumed.sealed, equipment, key, text, locks })
     }

@@ -188,12 +188,12 @@ impl SealedLog {
         let offset = inner.end;
         let sealed = self.key.seal(&*self.entropy, &self.context(kind, change, offset), payload);
         let frame = [&header(kind, change, offset, sealed.len())[..], &sealed].concat();
-        // Before the write: a sync that begins in between must not believe that there is nothing to do.
-        self.dirty.store(true, Ordering::Release);
         if let Err(error) = self.reserve.append(&*self.writer, &self.path, self.run.as_str(), &frame) {
             inner.failed = Some(error.clone());
             return Err(error.into());
         }
+        // After the write and under the lock: a sync that clears the flag has this frame in the file.
+        self.dirty.store(true, Ordering::Release);
         inner.end += frame.len() as u64;
         inner.index.insert((kind, change.0, offset));
         Ok(Position(offset))

@@ -202,8 +202,11 @@ impl Session {
         } else {
             None
         };
+        let counts = u32::from(write.is_some());
+        self.seen().unanswered += counts;
         let begun = tokio::time::Instant::now();
         let result = backend.send(wire).await;
+        self.seen().unanswered -= counts;
         let latency = begun.elapsed();
         match result {
             Ok(response) => {
@@ -236,7 +239,9 @@ impl Session {
             if definite {
                 seen.read.extend(objects.iter().cloned());
             }
-            seen.answers.extend(objects.iter().map(|object| Answered { object: object.clone(), status: response.status }));
+            let request = format!("{} {}", matched.method, matched.path.wire());
+            let answers = objects.iter().map(|object| Answered { object: object.clone(), request: request.clone(), status: response.status });
+            seen.answers.extend(answers);
         }
         if self.rights.keep_raw && matched.class == RouteClass::Read {
             seen.raw.push(RawResponse::of(role, member, &matched.path.wire(), response));

@@ -48,7 +48,11 @@ impl Run {
         if self.all_steps_done() {
             return Next::Record(Event::Ended { ending: Ending::Completed });
         }
-        self.idle(now)
+        match self.idle(now) {
+            // Nothing is under way and nothing lies ahead, yet steps are open: a person must look.
+            Next::Busy { until: None } if self.in_flight == 0 => Next::Record(Event::Ended { ending: Ending::Paused }),
+            next => next,
+        }
     }
 
     fn next_backward(&mut self, now: Timestamp) -> Next {

@@ -45,7 +45,10 @@ impl Run {
                 self.changes[change.index()].calling_since.get_or_insert(at);
                 self.set_off(change, Stage::GoingBack { attempt, sent: false });
             }
-            (Stage::GoingBack { attempt, .. }, Event::WriteSent { .. }) => self.set_off(change, Stage::GoingBack { attempt, sent: true }),
+            (Stage::GoingBack { attempt, .. }, Event::WriteSent { .. }) => {
+                self.note_write(change);
+                self.set_off(change, Stage::GoingBack { attempt, sent: true });
+            }
             (Stage::GoingBack { .. }, Event::WriteAnswered { .. }) => {}
             (Stage::GoingBack { attempt, .. }, Event::RollbackEnded { outcome, .. }) => self.rollback_ended(at, change, attempt, outcome),
             (Stage::BackCompare { attempt, .. }, Event::BackCompared { relation, .. }) => {
@@ -90,6 +93,7 @@ impl Run {
     }
 
     fn back_compared(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, relation: BackRelation) {
+        self.changes[change.index()].unknown = false;
         if relation == BackRelation::PreImage {
             self.schedule(change, at, Stage::BackCheck { attempt: 1 });
         } else if attempt < self.plan.operation_of(change).attempts {
@@ -192,7 +196,6 @@ impl Run {
             state.alone = false;
             state.stuck = None;
             state.dispatched = false;
-            state.calling_since = None;
             self.retreat.blockers.insert(*change, 0);
             *self.retreat.open.entry(self.plan.change(*change).step).or_default() += 1;
         }

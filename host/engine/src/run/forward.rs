@@ -28,7 +28,11 @@ impl Run {
                 self.changes[change.index()].calling_since.get_or_insert(at);
                 self.set_off(change, Stage::Applying { attempt, sent: false });
             }
-            (Stage::Applying { attempt, .. }, Event::WriteSent { .. }) => self.set_off(change, Stage::Applying { attempt, sent: true }),
+            (Stage::Applying { attempt, .. }, Event::WriteSent { .. }) => {
+                // Until a look has told, the write may be there: it goes back whatever happens to the run.
+                self.note_write(change);
+                self.set_off(change, Stage::Applying { attempt, sent: true });
+            }
             (Stage::Applying { .. }, Event::WriteAnswered { .. }) => {}
             (Stage::Applying { attempt, .. }, Event::ApplyEnded { outcome, .. }) => self.apply_ended(at, change, attempt, outcome),
             (Stage::Compare { attempt, came_back, .. }, Event::Compared { relation, .. }) => {
@@ -79,6 +83,7 @@ impl Run {
     fn captured(&mut self, at: Timestamp, change: ChangeNo, present: bool, moved: bool) {
         let state = &mut self.changes[change.index()];
         state.captured = true;
+        state.calling_since = None;
         if moved {
             let text = "somebody else wrote to it since its pre-image was taken".to_owned();
             return self.fail(at, change, host_failure(FailureCase::Conflict, "CUT3503", text));
@@ -128,8 +133,9 @@ impl Run {
             CameBack::Done | CameBack::Final => false,
         };
         let state = &mut self.changes[change.index()];
-        state.written |= relation != Relation::PreImage;
-        state.unknown &= relation == Relation::Other;
+        // The look has settled it: what is there is known now. A write without an answer may still arrive, though.
+        state.unknown = false;
+        state.written = relation != Relation::PreImage || came_back == CameBack::Unknown;
         match relation {
             // The world is as wanted, but the plugin reached for what is not its own: it is not trusted any further.
             Relation::Expected
@@ -255,16 +261,46 @@ impl Run {
     pub(super) fn fail(&mut self, at: Timestamp, change: ChangeNo, failure: Failure) {
         self.changes[change.index()].failure = Some(Box::new(failure));
         let step = self.plan.change(change).step;
-        let tolerated = self.count_failure(step) && !self.changes[change.index()].unknown;
+        let tolerated = self.count_failure(step) && self.can_go_back_alone(change);
         if !tolerated {
             self.rest(change, Stage::Failed);
             return self.turn(Cause::Change { change });
         }
         if self.changes[change.index()].written {
             self.changes[change.index()].alone = true;
+            self.changes[change.index()].calling_since = None;
             self.schedule(change, at, Stage::BackLook { attempt: 1 });
         } else {
             self.settle(at, change, Stage::Failed);
+        }
+    }
+
+    /// A write of this change left, and no look has told yet what it did.
+    pub(super) fn note_write(&mut self, change: ChangeNo) {
+        let state = &mut self.changes[change.index()];
+        state.written = true;
+        state.unknown = true;
+    }
+
+    /// Whether a failed change can go back while the step goes on: not through a wall, and not beneath what depends on it.
+    fn can_go_back_alone(&self, change: ChangeNo) -> bool {
+        let state = &self.changes[change.index()];
+        let mut dependents = self.chains.after[change.index()].iter().chain(&self.chains.linked_by[change.index()]);
+        let depended_on = dependents.any(|dependent| self.changes[dependent.index()].written);
+        !state.unknown && (!state.written || (!self.plan.operation_of(change).irreversible && !depended_on))
+    }
+
+    /// A retire change whose apply was never called starts anew when the run is resumed: its linked changes are looked at again.
+    pub(super) fn take_retirements_back(&mut self) {
+        for change in (0u32..).map(ChangeNo).take(self.changes.len()) {
+            let state = &self.changes[change.index()];
+            let waiting = matches!(state.stage, Stage::Recheck { .. } | Stage::Capture { .. } | Stage::Apply { .. } | Stage::Failed);
+            let untouched = !state.written && state.calling_since.is_none();
+            let settled = self.steps[self.plan.change(change).step.index()].has_settled(change);
+            if waiting && untouched && !settled && self.plan.operation_of(change).purpose == Purpose::Retire {
+                self.changes[change.index()].failure = None;
+                self.give_up_turn(change);
+            }
         }
     }
 
@@ -300,6 +336,15 @@ impl Run {
         self.cause = None;
         for change in (0u32..).map(ChangeNo).take(self.changes.len()) {
             let state = &mut self.changes[change.index()];
+            state.calling_since = None;
+            if state.stage == Stage::Stuck {
+                // It went back alone and stayed: the same again.
+                state.alone = true;
+                state.stuck = None;
+                state.stage = Stage::BackLook { attempt: 1 };
+                state.due = at;
+                continue;
+            }
             // One that failed within `max_failed` stays as it is: the step went on without it.
             if state.stage != Stage::Failed || self.steps[self.plan.change(change).step.index()].has_settled(change) {
                 continue;

@@ -265,11 +265,10 @@ impl Run {
                         return Some(self.command_for(change));
                     }
                     Links::NotYet => {
-                        // A linked change is being copied again: come back when it is verified.
+                        // A linked change is being copied again, or a person must look at it: come back later.
                         self.steps[step.index()].queue.push_back(change);
                         break;
                     }
-                    Links::Never => self.defer(change),
                 }
             }
         }
@@ -297,7 +296,6 @@ impl Run {
         for link in &self.plan.change(change).links {
             match self.changes[link.index()].phase() {
                 Phase::Verified | Phase::Proven if self.changes[link.index()].stage == Stage::Settled => {}
-                Phase::Deferred | Phase::Failed | Phase::RolledBack | Phase::Stuck => return Links::Never,
                 _ => ready = Links::NotYet,
             }
         }
@@ -410,5 +408,4 @@ impl Run {
 enum Links {
     Verified,
     NotYet,
-    Never,
 }

@@ -61,10 +61,13 @@ impl Run {
         let mut opened = false;
         for (number, _) in (0u32..).zip(probes).filter(|(_, probe)| probe.per == per) {
             let key = SeriesKey { step, probe: number, scope };
+            opened = true;
+            if self.series.contains_key(&key) {
+                continue;
+            }
             let series = Series { since: at, due: at, dispatched: false, samples: 0, failed: 0, inconclusive: 0 };
             self.series.insert(key, series);
             self.agenda.insert((at, Item::Series(key)));
-            opened = true;
         }
         opened
     }
@@ -96,6 +99,13 @@ impl Run {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
         self.agenda.remove(&(series.due, Item::Series(key)));
+        if let Watched::Change(change) = scope
+            && self.changes[change.index()].stage != Stage::Probe
+        {
+            // Another probe of the change has failed meanwhile; nobody waits for this one any more.
+            self.series.remove(&key);
+            return Ok(());
+        }
         series.samples += 1;
         match verdict {
             Verdict::Pass => {}
@@ -168,12 +178,8 @@ impl Run {
         }
     }
 
-    /// After a pause: the probes that failed look again.
+    /// After a rest: probes that failed look again from the start; the others go on where they were.
     pub(super) fn retry_series(&mut self, at: Timestamp) {
-        self.series.retain(|key, _| matches!(key.scope, Watched::Change(_)));
-        for series in self.series.values_mut() {
-            (series.due, series.since, series.samples, series.failed, series.inconclusive) = (at, at, 0, 0, 0);
-        }
         for step in (0u32..).map(StepNo).take(self.steps.len()) {
             if self.plan.step(step).operation().is_some() {
                 self.advance(at, step);

@@ -19,6 +19,8 @@ struct Look {
     expected: Option<Value>,
     read: HashSet<Object>,
     raw: Vec<RawResponse>,
+    /// Reads of the subject that were answered with 2xx.
+    alive: Vec<String>,
 }
 
 impl Performer {
@@ -37,7 +39,9 @@ impl Performer {
         if state.as_ref().is_some_and(|state| !session.vouches_for(state)) {
             return Err(refused("CUT3411", "its capture returned a state with sealed values that it did not read"));
         }
-        Ok(Look { state, expected, read, raw: report.raw })
+        let alive = report.answers.iter().filter(|answer| (200..300).contains(&answer.status) && hands.body.subject.contains(&answer.object));
+        let alive = alive.map(|answer| answer.request.clone()).collect();
+        Ok(Look { state, expected, read, raw: report.raw, alive })
     }
 
     /// The first look: the pre-image, and whether there is anything to do.
@@ -60,7 +64,7 @@ impl Performer {
             state: digest(look.state.as_ref()),
             expected: digest(look.expected.as_ref()),
         };
-        hands.memory.store_capture(look.state, look.expected, look.read, &look.raw)?;
+        hands.memory.store_capture(look.state, look.expected, look.read, look.alive, &look.raw)?;
         Ok(event)
     }
 
@@ -95,7 +99,8 @@ impl Performer {
             // A change that was present was never written: its pre-image is what was verified.
             let verified = before.after.as_ref().or(before.pre_image.as_ref());
             let same = verified.is_some_and(|verified| equal_outside(look.state.as_ref(), verified.as_ref(), &hands.planned.server_chosen));
-            (look.expected != before.expected, !same)
+            let reached = equal_outside(look.state.as_ref(), look.expected.as_ref(), &hands.planned.server_chosen);
+            (look.expected != before.expected, !same || !reached)
         };
         let relation = if source_moved {
             Recheck::SourceMoved
@@ -115,6 +120,7 @@ impl Performer {
                 }
             }
         };
+        self.forget(target);
         Ok(Event::Rechecked { change, link, relation })
     }
 
@@ -124,7 +130,12 @@ impl Performer {
         let look = self.look(&hands, attempt).await?;
         let pre_image = self.pre_image(origin)?;
         let residue = self.plan.residue_of(change);
-        let relation = if equal_outside(look.state.as_ref(), pre_image.as_ref(), &residue) {
+        // Residue excuses what a rollback could not restore, never what it was not asked to.
+        let relation = if look.state == pre_image {
+            BackRelation::PreImage
+        } else if before && hands.memory.remembered().after.as_ref() == Some(&look.state) {
+            BackRelation::After
+        } else if equal_outside(look.state.as_ref(), pre_image.as_ref(), &residue) {
             BackRelation::PreImage
         } else if hands.memory.remembered().after.as_ref() == Some(&look.state) {
             BackRelation::After

@@ -91,6 +91,11 @@ impl Performer {
     }
 
     /// Memory of a change at rest is in the sealed log; it need not be here too.
+    /// A change that was only looked at need not stay in memory.
+    pub(super) fn forget(&self, change: ChangeNo) {
+        self.memories.forget(change);
+    }
+
     pub(super) fn forget_if_at_rest(&self, run: &Run, change: ChangeNo) {
         if matches!(run.phase(change), Phase::Verified | Phase::Proven | Phase::RolledBack | Phase::Stuck | Phase::Failed | Phase::Deferred)
         {
@@ -145,7 +150,8 @@ impl Performer {
         ledger: Option<Arc<dyn Ledger>>,
         call: impl FnOnce(HookContext, String, ChangeBody) -> Call,
     ) -> (Result<hook::Answer, Failure>, Arc<Session>, Report) {
-        let seats = if matches!(name, HookName::Verify(_)) { &hands.tools.verify_seats } else { &hands.tools.seats };
+        // A retirement is proven with the rights that used to work: an auditor's refusal proves nothing.
+        let seats = if matches!(name, HookName::Verify(Stage::Applied | Stage::RolledBack)) { &hands.tools.verify_seats } else { &hands.tools.seats };
         let rights = Rights {
             operation: hands.tools.operation.clone(),
             seats: seats.clone(),
@@ -194,7 +200,7 @@ impl Performer {
                 return Ok(ended(Outcome::Failed(failure)));
             }
         };
-        let pre_image = match self.pre_image(origin) {
+        let pre_image = match self.pre_image_for(&hands, origin) {
             Ok(pre_image) => pre_image,
             Err(failure) => {
                 self.answers.send(started).await;
@@ -239,7 +245,7 @@ impl Performer {
         };
         // A call that was ended from outside may have had a request under way.
         let lost = report.lost.or_else(|| match &result {
-            Err(failure) if failure.case == FailureCase::Exhausted && !report.written.is_empty() => Some(failure.clone()),
+            Err(failure) if report.unanswered > 0 => Some(failure.clone()),
             _ => None,
         });
         match (lost, stored, result) {
@@ -260,6 +266,16 @@ impl Performer {
         pre_image.ok_or_else(|| defect(format!("{} has no pre-image", self.plan.name_of(origin))))
     }
 
+    /// The same, with its sealed values valid in this change's hooks.
+    fn pre_image_for(&self, hands: &Hands<'_>, origin: ChangeNo) -> Result<Option<serde_json::Value>, Failure> {
+        let pre_image = self.pre_image(origin)?;
+        if let Some(pre_image) = pre_image.as_ref().filter(|_| origin != hands.change) {
+            let memory = self.memories.get(&self.outfit, &self.plan, origin)?;
+            hands.memory.scope.import(memory.scope.export(pre_image));
+        }
+        Ok(pre_image)
+    }
+
     /// Calls verify and adds its checks up.
     pub(super) async fn verify(
         &self,
@@ -268,7 +284,7 @@ impl Performer {
         attempt: u32,
         stage: Stage,
     ) -> Result<(Verdict, Vec<CheckResult>, Report), Failure> {
-        let pre_image = self.pre_image(origin)?;
+        let pre_image = self.pre_image_for(hands, origin)?;
         let memo = hands.memory.remembered().memo.clone();
         let (result, _, report) = self
             .call(hands, HookName::Verify(stage), attempt, None, |context, operation, change| Call::Verify {
@@ -284,9 +300,17 @@ impl Performer {
             return Err(defect("the sandbox gave another answer than asked for".to_owned()));
         };
         let written = hands.memory.remembered().written.clone();
-        let looked = written.is_empty() || report.read_any(&written);
+        let looked = match (written.is_empty(), hands.planned.self_checking) {
+            (true, true) => report.read_any(&hands.body.subject),
+            (true, false) => true,
+            (false, _) => report.read_any(&written),
+        };
         let verdict = add_up(&checks, looked, hands.planned.self_checking);
-        let checks = checks.into_iter().map(|check| CheckResult { name: check.name, verdict: check.verdict, detail: check.detail });
+        let checks = checks.into_iter().take(MAX_CHECKS).map(|check| CheckResult {
+            name: check.name,
+            verdict: check.verdict,
+            detail: check.detail.chars().take(MAX_DETAIL).collect(),
+        });
         Ok((verdict, checks.collect(), report))
     }
 
@@ -310,12 +334,16 @@ impl Performer {
         let proof = match verdict {
             Verdict::Fail => Proof::Open,
             _ if !checks.is_empty() && checks.iter().all(not_provable) => Proof::NotProvable,
-            Verdict::Pass if report.saw_refusal(&hands.body.subject) => Proof::Refused,
+            Verdict::Pass if report.saw_refusal(&hands.memory.remembered().alive) => Proof::Refused,
             Verdict::Pass | Verdict::Inconclusive => Proof::Inconclusive,
         };
         Ok(Event::Proved { change, proof, checks })
     }
 }
+
+/// Most checks of one hook that are journaled, and most characters of a detail: a plugin must not fill a record.
+const MAX_CHECKS: usize = 100;
+const MAX_DETAIL: usize = 1_000;
 
 /// The name of the only check of a retire change whose old credential cannot exist any more.
 const NOT_PROVABLE: &str = "not-provable";

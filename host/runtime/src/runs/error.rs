@@ -80,9 +80,6 @@ pub enum HostError {
     /// The run is over.
     #[error("run {run} is at rest: {ending:?}; there is nothing to go on with")]
     AtRest { run: RunId, ending: Ending },
-    /// The process died before the first record was durable.
-    #[error("run {run} ended before it began: nothing was written and there is nothing to go on with; start it again")]
-    NeverBegan { run: RunId },
     /// The sealed log cannot be read.
     #[error("{text}")]
     Damaged { text: String },

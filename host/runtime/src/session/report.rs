@@ -15,6 +15,8 @@ pub struct Report {
     pub violation: Option<Failure>,
     /// A write may have left without an answer.
     pub lost: Option<Failure>,
+    /// Writes that were sent and not answered yet: none, unless the call was ended from outside.
+    pub unanswered: u32,
     /// Objects that were read with a definite answer.
     pub read: HashSet<Object>,
     /// Objects for which a write was sent.
@@ -30,6 +32,8 @@ pub struct Report {
 pub struct Answered {
     /// What was read.
     pub object: Object,
+    /// Method and path.
+    pub request: String,
     /// The status.
     pub status: u16,
 }
@@ -61,10 +65,10 @@ impl RawResponse {
 }
 
 impl Report {
-    /// Whether a read of one of these objects was definitely refused: 401, 403, or 404 of a live server.
+    /// Whether one of these requests, which used to work, was definitely refused: 401, 403, or 404 of a live server.
     #[must_use]
-    pub fn saw_refusal(&self, objects: &[Object]) -> bool {
-        self.answers.iter().any(|answer| objects.contains(&answer.object) && matches!(answer.status, 401 | 403 | 404))
+    pub fn saw_refusal(&self, alive: &HashSet<String>) -> bool {
+        self.answers.iter().any(|answer| alive.contains(&answer.request) && matches!(answer.status, 401 | 403 | 404))
     }
 
     /// Whether one of these objects was read with a definite answer.
