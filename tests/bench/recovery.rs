@@ -115,13 +115,15 @@ fn bare(path: &Path) -> (Duration, u64) {
     const TAIL: usize = ",\"hash\":\"\"}".len() + 64;
     let begun = computed();
     let mut file = BufReader::with_capacity(1024 * 1024, File::open(path).expect("the journal"));
-    let (mut line, mut before, mut records) = (Vec::new(), String::new(), 0);
+    let (mut line, mut before, mut records) = (Vec::new(), [0; 64], 0);
     while file.read_until(b'\n', &mut line).expect("it can be read") > 0 {
         line.pop();
         let body = line.len() - TAIL;
-        let digest = Sha256::new().chain_update(&before).chain_update(&line[..body]).finalize();
-        before = Digest::from_bytes(digest.into()).to_string();
-        assert_eq!(&line[body + TAIL - 66..line.len() - 2], before.as_bytes());
+        // The first line follows nothing.
+        let chained = if records == 0 { &[][..] } else { &before[..] };
+        let digest = Sha256::new().chain_update(chained).chain_update(&line[..body]).finalize();
+        hex::encode_to_slice(digest, &mut before).expect("32 bytes are 64 digits");
+        assert_eq!(line[body + TAIL - 66..line.len() - 2], before);
         line.truncate(body);
         line.push(b'}');
         if records > 0 {
