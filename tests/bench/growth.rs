@@ -13,6 +13,8 @@ use crate::{
 };
 
 const SIZES: [u32; 3] = [1_000, 10_000, 100_000];
+/// A size that would take longer is left out.
+const LONGEST: Duration = Duration::from_mins(3);
 
 /// What one size took.
 struct Size {
@@ -25,7 +27,15 @@ struct Size {
 
 /// Time per change of each size against that of the smallest, and the memory of each change of the largest.
 pub(crate) fn measure(folder: &Path) -> Vec<Row> {
-    let sizes: Vec<Size> = SIZES.iter().map(|changes| Size::in_process(*changes, folder)).collect();
+    let mut sizes: Vec<Size> = Vec::new();
+    for changes in SIZES {
+        let expected = sizes.last().map_or(Duration::ZERO, |size| (size.plan + size.run) * (changes / size.changes));
+        if expected > LONGEST {
+            eprintln!("{changes} changes would take some {} s on this machine: left out", expected.as_secs());
+            break;
+        }
+        sizes.push(Size::in_process(changes, folder));
+    }
     let mut rows = Vec::new();
     for size in &sizes[1..] {
         let (one, all) = (sizes[0].per_change(), size.per_change());
@@ -79,10 +89,8 @@ pub(crate) async fn one_size(changes: u32, folder: &Path) {
     let begun = Instant::now();
     let prepared = setting.prepare(changes).await;
     let planned = begun.elapsed();
-    let planned_peak = status("VmHWM:");
     setting.run(prepared).await;
     let run = begun.elapsed() - planned;
-    eprintln!("{changes}: {before} KiB before, peak {planned_peak} KiB after planning, {} KiB in all", status("VmHWM:"));
     println!("{} {} {}", planned.as_secs_f64(), run.as_secs_f64(), status("VmHWM:") - before);
 }
 

@@ -20,7 +20,7 @@ impl Workflow {
     /// Everything that the plugins' manifests forbid, and warnings. Complements what `parse` reported.
     #[must_use]
     pub fn check(&self, catalog: &Catalog) -> Vec<Diagnostic> {
-        let mut check = Check { workflow: self, catalog, problems: Vec::new() };
+        let mut check = Check { workflow: self, catalog, problems: Vec::new(), schemas: input::Schemas::default() };
         for (alias, entry) in &self.plugins {
             check.plugin(alias, entry);
         }
@@ -39,6 +39,7 @@ struct Check<'w> {
     workflow: &'w Workflow,
     catalog: &'w Catalog,
     problems: Vec<Diagnostic>,
+    schemas: input::Schemas<'w>,
 }
 
 impl<'w> Check<'w> {
@@ -94,7 +95,7 @@ impl<'w> Check<'w> {
             self.stand_ins(task, operation);
             self.accepted(task, manifest);
             self.role_names(task, operation);
-            input::check(&mut self.problems, &task.with, operation, &types, task.uses.place);
+            input::check(&mut self.problems, &mut self.schemas, &task.with, operation, &types, &task.uses);
         } else {
             input::check_text(&mut self.problems, &task.with, &types);
         }
@@ -109,7 +110,7 @@ impl<'w> Check<'w> {
                     self.report(Diagnostic::error("CUT0310", probe.uses.place, format!("`{}` does not only look", operation.name)));
                 }
                 self.roles(operation, &probe.connections, probe.uses.place);
-                input::check(&mut self.problems, &probe.with, operation, &types, probe.uses.place);
+                input::check(&mut self.problems, &mut self.schemas, &probe.with, operation, &types, &probe.uses);
             }
             let result = found.map(|(_, operation)| Type::of_schema(&operation.output_schema));
             self.predicate(Some(&probe.expect), &Types { result, ..types.clone() });

@@ -1,26 +1,49 @@
 //! `with` against the operation's JSON Schema, as far as its references let it be known.
 
-use jsonschema::error::ValidationErrorKind;
+use std::collections::BTreeMap;
+
+use jsonschema::{Validator, error::ValidationErrorKind};
 use serde_json::Value;
 
 use crate::{
-    diagnostic::{Anchor, Diagnostic, Place},
+    diagnostic::{Anchor, Diagnostic, Place, Placed},
     expression::{Type, Types},
     manifest::Operation,
     reference::{Node, NodeKind, Piece, Reference, Template},
+    workflow::step::Uses,
 };
 
+/// The input schemas of the operations, by plugin and operation, ready to validate: making one costs more than using it,
+/// and many steps may use one operation.
+#[derive(Default)]
+pub(super) struct Schemas<'w>(BTreeMap<(&'w str, &'w str), Result<Validator, String>>);
+
+impl<'w> Schemas<'w> {
+    fn of(&mut self, plugin: &'w str, operation: &'w Operation) -> &Result<Validator, String> {
+        let make = || jsonschema::draft202012::new(&operation.input_schema).map_err(|error| error.masked().to_string());
+        self.0.entry((plugin, &operation.name)).or_insert_with(make)
+    }
+}
+
 /// Reports what does not fit the schema or has the wrong type.
-pub(super) fn check(problems: &mut Vec<Diagnostic>, with: &Template, operation: &Operation, types: &Types, uses: Place) {
+pub(super) fn check<'w>(
+    problems: &mut Vec<Diagnostic>,
+    schemas: &mut Schemas<'w>,
+    with: &Template,
+    operation: &'w Operation,
+    types: &Types,
+    uses: &'w Placed<Uses>,
+) {
     check_text(problems, with, types);
     check_references(problems, &with.root, &operation.input_schema, types);
-    let validator = match jsonschema::draft202012::new(&operation.input_schema) {
+    let validator = match schemas.of(&uses.value.plugin, operation) {
         Ok(validator) => validator,
         Err(error) => {
-            let message = format!("the input schema of `{}` is broken: {}", operation.name, error.masked());
-            return problems.push(Diagnostic::error("CUT0218", uses, message));
+            let message = format!("the input schema of `{}` is broken: {error}", operation.name);
+            return problems.push(Diagnostic::error("CUT0218", uses.place, message));
         }
     };
+    let uses = uses.place;
     let sample = sample(&with.root, &operation.input_schema);
     for error in validator.iter_errors(&sample) {
         let pointer = error.instance_path().to_string();
