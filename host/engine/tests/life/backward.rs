@@ -1,6 +1,6 @@
 //! The way back.
 
-use cutover_engine::{Ending, Event, Phase, PlannedOperation, PlannedStep, StepNo, StuckReason};
+use cutover_engine::{Command, Ending, Event, Next, Phase, PlannedOperation, PlannedStep, StepNo, StuckReason};
 
 use crate::world::{Draft, Fault, World, pause, plain, retires};
 
@@ -35,6 +35,28 @@ fn a_half_written_change_goes_back_too() {
     let plan = Draft::new().step("copy", plain, &[("a", "x+y", &[])]).plan(|_| {});
     let mut world = World::new(plan);
     world.fault("copy/a", Fault::Half);
+    assert_eq!(world.finish(), Ending::RolledBack);
+    assert!(world.values.is_empty());
+}
+
+#[test]
+fn a_write_that_nobody_has_looked_at_yet_goes_back_too() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.fault("copy/a", Fault::Denied);
+    let take = |world: &mut World| match world.run.next(world.now) {
+        Next::Do(command) => command,
+        other => panic!("{other:?}"),
+    };
+    let captures = [take(&mut world), take(&mut world)];
+    captures.into_iter().for_each(|capture| world.perform(capture));
+    let [first, second] = [take(&mut world), take(&mut world)];
+    assert!(matches!((first, second), (Command::Apply { .. }, Command::Apply { .. })));
+    world.perform(first);
+    let compare = take(&mut world);
+    world.perform(compare);
+    world.perform(second);
+    assert_eq!(world.values["y"], "copy/b", "written while the run was turning");
     assert_eq!(world.finish(), Ending::RolledBack);
     assert!(world.values.is_empty());
 }

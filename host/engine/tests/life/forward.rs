@@ -218,6 +218,9 @@ fn a_target_that_moved_is_a_conflict_and_nothing_is_retired() {
     }
     assert_eq!(world.run.failure(world.change("retire/a")).and_then(|failure| failure.code.as_deref()), Some("CUT3501"));
     assert!(!world.values.contains_key("old"));
+    world.crash();
+    assert_eq!(world.finish(), Ending::Paused, "a resume looks again before it retires anything");
+    assert!(!world.values.contains_key("old"));
 }
 
 #[test]
