@@ -108,7 +108,8 @@ async fn serve(answer: Answer) -> (String, Seen) {
 }
 
 fn opening() -> Opening {
-    let environment = HashMap::from([("TOKEN".to_owned(), "own-token".to_owned()), ("PASSWORD".to_owned(), "pä:ss".to_owned())]);
+    let variables = [("TOKEN", "own-token"), ("PASSWORD", "pä:ss"), ("ACCOUNT", "u"), ("COLON", "u:x")];
+    let environment: HashMap<String, String> = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let limits = WireLimits {
         connect: Duration::from_secs(5),
         first_byte: Duration::from_millis(300),
@@ -181,7 +182,7 @@ async fn credentials_are_placed_by_the_host() {
     let other = || Some(Arc::new(Secret::text("other-token".to_owned())));
     let bearer = open(&url, json!({"token": "env:TOKEN"})).await;
     assert_eq!(ask(&*bearer, WireRequest { credential: other(), ..request("GET", "/as") }).await, "204");
-    let basic = open(&url, json!({"username": "u", "password": "env:PASSWORD"})).await;
+    let basic = open(&url, json!({"username": "env:ACCOUNT", "password": "env:PASSWORD"})).await;
     assert_eq!(ask(&*basic, request("GET", "/basic")).await, "204");
     let table = KindTable { kind: "vault", ..KindTable::clone(HttpKind::default().table()) };
     let vault = HttpKind::with_table(table, Placement::Header("x-vault-token"));
@@ -416,7 +417,7 @@ async fn declarations_that_do_not_fit_are_refused() {
         ("http://app.corp", json!({})),
         ("https://app.corp", json!({"unknown": 1})),
         ("https://app.corp", json!({"token": "env:TOKEN", "username": "u"})),
-        ("https://app.corp", json!({"username": "u:x", "password": "env:PASSWORD"})),
+        ("https://app.corp", json!({"username": "env:COLON", "password": "env:PASSWORD"})),
         ("https://app.corp", json!({"certificate": "x"})),
         ("https://app.corp", json!({"ca": "none.pem"})),
         ("https://app.corp", json!({"namespace": "x"})),
