@@ -368,7 +368,7 @@ fn a_reader_that_leaves_is_no_error() {
 #[test]
 fn validate_reports_every_mistake_of_every_file() {
     let folder = folder();
-    let text = "cutover = 1\nname = \"Payments\"\n\n[plugins]\nvault = { package = \"cutover:vault-migrator\", version = \"0.1\" }\n\n\
+    let text = "cutover = 1\nname = \"Payments\"\n\n[plugins]\nvault = { package = \"tests:not-packed\", version = \"0.1\" }\n\n\
                 [[step]]\nid = \"copy\"\nuess = \"vault.copy-files\"\n";
     std::fs::write(folder.path().join("a.toml"), text).expect("written");
     let output = cutover(folder.path(), "validate a.toml missing.toml -o json");
