@@ -87,10 +87,7 @@ rollout = {{ cohorts = ["100%"], parallel = 4 }}
     fn stored(&self) -> BTreeMap<String, Value> {
         let mut stored = BTreeMap::new();
         for folder in fs::read_dir(self.path("store")).expect("the store").flatten() {
-            // A process that is killed between writing a file's text and its rename leaves the text, encrypted, under a
-            // hidden name of its own. Nothing reads it; nothing takes it away yet either.
-            let files = fs::read_dir(folder.path()).expect("only folders").flatten();
-            for file in files.filter(|file| !file.file_name().to_string_lossy().ends_with(".cutover-tmp")) {
+            for file in fs::read_dir(folder.path()).expect("only folders").flatten() {
                 let plain = age::decrypt(&self.identity, &fs::read(file.path()).expect("a file")).expect("whole and for this identity");
                 let name = format!("{}/{}", folder.file_name().to_string_lossy(), file.file_name().to_string_lossy());
                 stored.insert(name, serde_json::from_slice(&plain).expect("a document"));

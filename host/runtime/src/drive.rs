@@ -13,7 +13,10 @@ use std::{
 
 use cutover_engine::{ChangeNo, Command, Ending, Event, Failure, IllegalEvent, Next, Plan, Run, RunId, Span, Timestamp, WaitReason};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
 
 use self::perform::Performer;
 use crate::{
@@ -24,7 +27,7 @@ use crate::{
     equipment::Equipment,
     journal::{Anchor, Journal, JournalError, Lsn},
     policy::CallLimits,
-    sealed_log::SealedLog,
+    sealed_log::{SealedLog, SealedLogError},
     sealing::SealingKey,
 };
 
@@ -65,6 +68,15 @@ pub enum DriveError {
     /// A defect of this program.
     #[error("a defect of cutover: {0}")]
     Illegal(#[from] IllegalEvent),
+    /// An entry of the sealed log was changed: nothing more is done with what it holds.
+    #[error(transparent)]
+    Sealed(#[from] SealedLogError),
+    /// A secret stood in what was to be journaled; the record was not written.
+    #[error("a secret stood in the record of {event}, which was not written")]
+    Leak {
+        /// What was to be recorded.
+        event: String,
+    },
     /// A task of this program panicked.
     #[error("a defect of cutover: a task ended without an answer")]
     Lost,
@@ -81,11 +93,11 @@ pub async fn drive(
     let (answers, incoming) = mpsc::channel(64);
     let performer = Performer::new(run.plan().clone(), outfit.clone(), Answers(answers))
         .map_err(|failure| DriveError::Illegal(IllegalEvent { event: "start".to_owned(), state: failure.to_string() }))?;
-    let mut driver = Driver { run, outfit, performer: Arc::new(performer), incoming, observer };
-    if let Some(event) = first {
-        driver.record(&event)?;
-    }
-    let ending = driver.to_rest(stop).await?;
+    let mut driver = Driver { run, outfit, performer: Arc::new(performer), incoming, observer, tasks: JoinSet::new() };
+    let ending = driver.from_first(first, stop).await;
+    // Nothing of this run may go on once its locks are gone.
+    driver.tasks.shutdown().await;
+    let ending = ending?;
     driver.outfit.journal.flush().await?;
     Ok((ending, driver.outfit.journal.head()))
 }
@@ -96,9 +108,17 @@ struct Driver<'r> {
     performer: Arc<Performer>,
     incoming: mpsc::Receiver<Answer>,
     observer: Observer<'r>,
+    tasks: JoinSet<()>,
 }
 
 impl Driver<'_> {
+    async fn from_first(&mut self, first: Option<Event>, stop: impl Future<Output = ()> + Send) -> Result<Ending, DriveError> {
+        if let Some(event) = first {
+            self.record(&event)?;
+        }
+        self.to_rest(stop).await
+    }
+
     async fn to_rest(&mut self, stop: impl Future<Output = ()> + Send) -> Result<Ending, DriveError> {
         let mut stop = std::pin::pin!(stop);
         let mut stopping = false;
@@ -146,9 +166,11 @@ impl Driver<'_> {
         until.since(self.outfit.clock.now()) > self.outfit.longest_wait
     }
 
-    fn start(&self, command: Command) {
+    fn start(&mut self, command: Command) {
+        // The ends of tasks are told by their answers.
+        while self.tasks.try_join_next().is_some() {}
         let performer = self.performer.clone();
-        tokio::spawn(async move { performer.perform(command).await });
+        self.tasks.spawn(async move { performer.perform(command).await });
     }
 
     fn take(&mut self, answer: Answer) -> Result<(), DriveError> {
@@ -161,6 +183,7 @@ impl Driver<'_> {
                 }
                 Ok(())
             }
+            Answer::Damaged(error) => Err(error.into()),
             Answer::Panicked => Err(DriveError::Lost),
         }
     }
@@ -181,6 +204,8 @@ impl Driver<'_> {
 enum Answer {
     /// Something happened; `durable` gets the record's number.
     Event { event: Event, durable: Option<oneshot::Sender<Lsn>> },
+    /// The sealed log was changed.
+    Damaged(SealedLogError),
     /// A task died.
     Panicked,
 }

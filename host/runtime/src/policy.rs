@@ -84,8 +84,12 @@ impl Policy {
                 table.kind, role.name
             )));
         }
-        let routes =
-            role.routes.iter().map(asked).collect::<Result<_, _>>().map_err(|text| invalid(format!("role `{}`: {text}", role.name)))?;
+        let routes = role
+            .routes
+            .iter()
+            .map(|route| asked(route, table.unlisted))
+            .collect::<Result<_, _>>()
+            .map_err(|text| invalid(format!("role `{}`: {text}", role.name)))?;
         let named = |text: &String| {
             let (method, path) =
                 text.split_once(' ').ok_or_else(|| format!("`{text}` is no read: write a method and a path, such as `POST /search`"))?;
@@ -254,22 +258,25 @@ fn is_method(text: &str) -> bool {
     (1..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase()) && !matches!(text, "CONNECT" | "TRACE")
 }
 
-fn asked(route: &cutover_engine::Route) -> Result<Asked, String> {
+fn asked(route: &cutover_engine::Route, unlisted: Unlisted) -> Result<Asked, String> {
     if !is_method(&route.method) {
         return Err(format!("`{}` is no method", shown(&route.method)));
     }
     if !route.path.starts_with('/') {
         return Err(format!("the path `{}` must begin with `/`", shown(&route.path)));
     }
+    // Only POST makes something new (RFC 9110 section 9.3.3); a kind that knows its requests says itself which ones add.
+    let replaces = route.class == RouteClass::Add && unlisted == Unlisted::ByMethod && route.method != "POST";
+    let class = if replaces { RouteClass::Write } else { route.class };
     let path = Template::parse(&route.path)?;
     let object = route.object.as_deref().map(Template::parse).transpose()?;
     if let Some(object) = &object {
-        check_object(&path, object, route.class)?;
+        check_object(&path, object, class)?;
     }
     Ok(Asked {
         method: route.method.clone(),
         path,
-        class: route.class,
+        class,
         object,
         response: route.response,
         public_response: route.public_response.clone(),
@@ -446,6 +453,20 @@ mod tests {
         for (request, expected) in cases {
             assert_eq!(verdict(&judge(&vault(), &routes, &["POST /{+all}"], request)), expected, "{request}");
         }
+    }
+
+    #[test]
+    fn only_a_post_adds_where_the_kind_knows_nothing() {
+        for method in ["PUT", "PATCH", "DELETE", "GET"] {
+            let matched = judge(&http(), &[&format!("add {method} /orders/{{id}}")], &[], &format!("{method} /orders/7")).expect("a route");
+            assert_eq!(matched.class, RouteClass::Write, "{method}");
+            let open = matched.check_write("target", None, &[], &HashSet::new());
+            assert_eq!(open.expect_err("not in the subject").code.as_deref(), Some("CUT3206"), "{method}");
+            let vague = Policy::new("app", &role(&[&format!("add {method} /{{+path}} fixed")]), &http(), &[]);
+            assert!(vague.is_err(), "{method}: one captured object must not stand for all");
+        }
+        let matched = judge(&http(), &["add POST /orders"], &[], "POST /orders").expect("a route");
+        assert_eq!(matched.class, RouteClass::Add);
     }
 
     #[test]

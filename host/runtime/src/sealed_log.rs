@@ -128,6 +128,8 @@ struct Inner {
     index: BTreeSet<(Kind, u32, u64)>,
     end: u64,
     failed: Option<DiskError>,
+    /// The first entry that was found changed.
+    damaged: Option<(Kind, ChangeNo)>,
 }
 
 impl SealedLog {
@@ -154,7 +156,7 @@ impl SealedLog {
             writer.sync().map_err(sync_failed(path, run))?;
         }
         let reader = disk.open_read(path).map_err(DiskError::io("open", path))?;
-        let inner = Mutex::new(Inner { index: scan.index, end: scan.end, failed: None });
+        let inner = Mutex::new(Inner { index: scan.index, end: scan.end, failed: None, damaged: None });
         let log = Self {
             disk,
             path: path.to_owned(),
@@ -244,8 +246,16 @@ impl SealedLog {
         self.writer.sync().map_err(sync_failed(&self.path, &self.run)).inspect_err(|error| self.inner().failed = Some(error.clone()))
     }
 
+    /// The first entry that could not be opened since the log was: nothing may be done on the strength of such a log.
+    pub fn damage(&self) -> Option<SealedLogError> {
+        self.inner().damaged.map(|(kind, change)| SealedLogError::Payload { kind, change, path: self.path.clone() })
+    }
+
     fn read(&self, kind: Kind, change: ChangeNo, offset: u64) -> Result<Zeroizing<Vec<u8>>, SealedLogError> {
-        let corrupt = || SealedLogError::Payload { kind, change, path: self.path.clone() };
+        let corrupt = || {
+            self.inner().damaged.get_or_insert((kind, change));
+            SealedLogError::Payload { kind, change, path: self.path.clone() }
+        };
         let read = |bytes: &mut [u8], at| self.reader.read_exact_at(bytes, at).map_err(DiskError::io("read", &self.path));
         let mut head = [0; HEADER_BYTES];
         read(&mut head, offset)?;

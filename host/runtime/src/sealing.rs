@@ -4,6 +4,7 @@
 //! goes through [`Scope::unseal`], which turns tokens back where they may go. A [`Scope`] is one change: tokens of
 //! another mean nothing in it. A token is a keyed MAC of the value, so tokens are equal exactly where values are; one
 //! made from anything the plugin chose is salted, so that it never equals one that was read and guesses cannot be tried.
+//! What a change writes is remembered by place, and read back as it was written.
 //!
 //! `null`, `{}` and `[]` are not sealed: they say no more than absence does. Object keys are not sealed either; therefore
 //! text that a plugin joined cannot be parsed, nor text it rendered in one form be read in another: a secret would
@@ -34,11 +35,13 @@ mod password;
 mod public_facts;
 mod scanner;
 mod scope;
+mod writes;
 
 pub use call::Call;
 pub use entry::SealedEntry;
 pub use scanner::Scanner;
 pub use scope::Scope;
+pub use writes::{Leaf, Written};
 
 /// What every token begins with.
 pub const PREFIX: &str = "sealed:v1:";

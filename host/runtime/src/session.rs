@@ -3,7 +3,7 @@
 mod report;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -18,7 +18,7 @@ use crate::{
     equipment::{Seat, Seats},
     hook::{Body, CertificateFacts, Form, GenerateKind, Generated, LogLevel, Powers, Request, Response},
     policy::{Budget, CallLimits, Hook, Matched},
-    sealing::{self, Origin, Scope},
+    sealing::{self, Leaf, Origin, Scope},
 };
 
 /// The header by which the host tells how long a request took, in milliseconds: guests have no clock.
@@ -119,9 +119,9 @@ impl Session {
         matched.check_write(&role, member.as_deref(), &self.rights.subject, &self.rights.captured)?;
         let objects: Vec<Object> =
             matched.objects.iter().map(|path| Object { role: role.clone(), member: member.clone(), path: path.clone() }).collect();
-        let (wire, tokens, bytes) = self.open_request(&role, &matched, request)?;
+        let (wire, leaves, bytes) = self.open_request(&role, &matched, request)?;
         let permit = self.budget.admit(bytes)?;
-        let answer = self.send_recorded(&*backend, &matched, &objects, wire, &tokens).await?;
+        let answer = self.send_recorded(&*backend, &matched, &objects, wire, &leaves).await?;
         permit.received(answer.response.bytes)?;
         self.note_answer(&matched, &objects, &role, member, &answer.response);
         Ok(self.show(seat, &role, &matched, &objects, answer))
@@ -141,31 +141,37 @@ impl Session {
         Ok(())
     }
 
-    /// Puts values in place of tokens, as far as the flows allow; with the tokens used and the body's rough size.
-    fn open_request(&self, role: &str, matched: &Matched, request: Request) -> Result<(WireRequest, BTreeSet<String>, u64), Failure> {
+    /// Puts values in place of tokens, as far as the flows allow; with what is written and the body's rough size.
+    fn open_request(&self, role: &str, matched: &Matched, request: Request) -> Result<(WireRequest, Vec<Leaf>, u64), Failure> {
         let allowed = |from: &str, to: &str| self.rights.operation.allows_flow(from, to);
-        let mut tokens = BTreeSet::new();
+        let mut leaves = Vec::new();
         let mut bytes = 0;
         let body = match request.body {
             None => None,
             Some(Body::Json(document)) => {
-                tokens = Scope::tokens_of(&document);
+                leaves = Leaf::of(&document);
                 let plain = self.scope.unseal(&document, role, &allowed, &matched.public_request)?;
                 bytes = plain.to_string().len() as u64;
                 Some(WireBody::Json(plain))
             }
             Some(Body::Form(pairs)) => {
-                tokens = pairs.iter().flat_map(|(_, value)| Scope::tokens_of(&Value::from(value.as_str()))).collect();
+                leaves = pairs.iter().map(|(name, value)| Leaf::field(name, value)).collect();
                 let plain = self.scope.unseal_form(&pairs, role, &allowed, &matched.public_request)?;
                 bytes = plain.iter().map(|(name, value)| (name.len() + value.expose().len()) as u64).sum();
                 let text = |(name, value): (String, crate::secret::Secret)| match value.expose_text() {
                     Some(text) => Ok((name, text.to_owned())),
-                    None => Err(refused("CUT3407", format!("the form field `{name}` would hold bytes that are no text"))),
+                    None => Err(refused(sealing::code::WRONG_KIND, format!("the form field `{name}` would hold bytes that are no text"))),
                 };
                 Some(WireBody::Form(plain.into_iter().map(text).collect::<Result<_, _>>()?))
             }
             Some(Body::Bytes(content)) => {
-                Scope::check_no_token(&String::from_utf8_lossy(&content), "a body of bytes")?;
+                let text = String::from_utf8_lossy(&content);
+                Scope::check_no_token(&text, "a body of bytes")?;
+                let text = Value::from(text);
+                if !content.is_empty() {
+                    self.scope.unseal(&text, role, &allowed, &matched.public_request)?;
+                }
+                leaves = Leaf::of(&text);
                 bytes = content.len() as u64;
                 Some(WireBody::Bytes(content))
             }
@@ -179,7 +185,7 @@ impl Session {
             body,
             credential: credential.map(Arc::new),
         };
-        Ok((wire, tokens, bytes))
+        Ok((wire, leaves, bytes))
     }
 
     /// Sends; what is not read-only is on record before it leaves.
@@ -189,13 +195,13 @@ impl Session {
         matched: &Matched,
         objects: &[Object],
         wire: WireRequest,
-        tokens: &BTreeSet<String>,
+        leaves: &[Leaf],
     ) -> Result<Timed, Failure> {
         let write = if matches!(matched.class, RouteClass::Write | RouteClass::Add) {
             let ledger = self.ledger.as_ref().ok_or_else(|| refused("CUT3404", "this hook may not write".to_owned()))?;
             let request = format!("{} {}", matched.method, matched.path.wire());
             for object in objects {
-                self.scope.note_written(object, tokens.iter().cloned());
+                self.scope.note_written(object, leaves);
             }
             self.seen().written.extend(objects.iter().cloned());
             Some((ledger, ledger.write_sent(&request).await?))
@@ -211,12 +217,17 @@ impl Session {
         match result {
             Ok(response) => {
                 if let Some((ledger, number)) = write {
+                    // 408 (RFC 9110 section 15.5.9) tells that the answer came too soon, the others that nothing was done.
+                    if (400..500).contains(&response.status) && response.status != 408 {
+                        objects.iter().for_each(|object| self.scope.note_refused(object, leaves));
+                    }
                     ledger.write_answered(number, response.status).await?;
                 }
                 Ok(Timed { response, latency })
             }
             Err(SendError::NotSent { failure }) => {
                 if let Some((ledger, number)) = write {
+                    objects.iter().for_each(|object| self.scope.note_refused(object, leaves));
                     // It never left: on record as answered by nobody.
                     ledger.write_answered(number, 0).await?;
                 }
@@ -240,7 +251,8 @@ impl Session {
                 seen.read.extend(objects.iter().cloned());
             }
             let request = format!("{} {}", matched.method, matched.path.wire());
-            let answers = objects.iter().map(|object| Answered { object: object.clone(), request: request.clone(), status: response.status });
+            let answers =
+                objects.iter().map(|object| Answered { object: object.clone(), request: request.clone(), status: response.status });
             seen.answers.extend(answers);
         }
         if self.rights.keep_raw && matched.class == RouteClass::Read {

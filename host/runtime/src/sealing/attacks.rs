@@ -155,23 +155,128 @@ fn a_secret_cannot_become_a_key_a_label_a_claim_or_a_subject() {
     assert_eq!(odd[1]["label"], json!("CERTIFICATE"));
 }
 
+fn write(call: &Call, document: &Value) {
+    call.scope().note_written(&object("target"), &Leaf::of(document));
+}
+
+fn look(call: &Call, document: Value) -> Value {
+    call.seal(document, &origin("target"), &[])
+}
+
+/// The scope of a process that goes on after a crash.
+fn resumed(call: &Call) -> Call {
+    let stored = serde_json::to_string(&call.scope().entries_since(0)).expect("JSON");
+    let later = Scope::new(key(), "copy/a".to_owned());
+    later.import(serde_json::from_str::<Vec<SealedEntry>>(&stored).expect("JSON"));
+    later.begin_call()
+}
+
 #[test]
 fn a_read_of_ones_own_write_gives_the_written_token() {
     let call = call();
     let made = call.render(&json!(["x-", SECRET]), Form::Concat).expect("joined");
     let value = plain(&call, &made);
-    let target = origin("target");
-    let before = call.seal(value.clone(), &target, &[]);
-    assert_ne!(before, json!(made), "not before it is written");
-    call.scope().note_written(&object("target"), [made.clone()]);
-    assert_eq!(call.seal(value.clone(), &target, &[]), json!(made));
-    assert_eq!(call.seal(json!({"public": value}), &target, &pointers(&["/public"]))["public"], json!(made), "not even at a public place");
+    assert_ne!(look(&call, json!({"a": value})), json!({"a": made}), "not before it is written");
+    write(&call, &json!({"password": made}));
+    let read = look(&call, json!({"password": value, "data": {"password": value}, "renamed": value, "other": "another value"}));
+    assert_eq!((&read["password"], &read["data"]["password"], &read["renamed"]), (&json!(made), &json!(made), &json!(made)));
+    assert_ne!(read["other"], json!(made));
+    assert_ne!(look(&call, json!({"a": value})), json!({"a": made}), "but not where that value stood before");
+    let public = call.seal(json!({"password": value, "b": value}), &origin("target"), &pointers(&["/password", "/b"]));
+    assert_eq!(public, json!({"password": made, "b": made}), "not even at a public place");
     assert_ne!(call.seal(value.clone(), &origin("source"), &[]), json!(made), "nowhere else");
-    assert_ne!(call.seal(json!("another value"), &target, &[]), json!(made));
     assert_eq!(code_of(call.parse(&made, Form::Json)), code::CRAFTED, "reading it back does not launder it");
-    let later = Scope::new(key(), "copy/a".to_owned());
-    later.import(call.scope().entries_since(0));
-    assert_eq!(later.begin_call().seal(value, &target, &[]), json!(made), "also after a crash");
+    let later = resumed(&call);
+    assert_eq!(look(&later, json!({"password": value}))["password"], json!(made), "also after a crash");
+    assert_ne!(look(&later, json!({"a": value}))["a"], json!(made), "and what stood there before is still known");
+}
+
+/// All that a plugin can compare after it wrote a guess beside a secret: the answers' pattern of equal tokens.
+fn pattern(guess: &str, probe: impl Fn(&Call, &str, &str) -> Vec<Value>) -> Vec<Vec<usize>> {
+    let first = call();
+    let secret = read(&first, json!(SECRET));
+    let mut documents = vec![json!(secret)];
+    documents.extend(probe(&first, guess, &secret));
+    let tokens: Vec<String> = documents.iter().flat_map(Leaf::of).map(|leaf| leaf.value.to_string()).collect();
+    // Which tokens are equal to which, so that two runs can be compared.
+    tokens.iter().map(|token| tokens.iter().enumerate().filter(|(_, other)| *other == token).map(|(at, _)| at).collect()).collect()
+}
+
+#[test]
+fn a_written_guess_tells_nothing_wherever_it_is_written() {
+    type Probe = fn(&Call, &str, &str) -> Vec<Value>;
+    let probes: [(&str, Probe); 8] = [
+        ("a literal alone", |call, guess, _| {
+            write(call, &json!({"note": guess}));
+            vec![look(call, json!({"note": guess}))]
+        }),
+        ("a literal beside the secret", |call, guess, secret| {
+            write(call, &json!({"password": secret, "note": guess}));
+            vec![look(call, json!({"password": SECRET, "note": guess}))]
+        }),
+        ("a made value beside the secret, in an envelope", |call, guess, secret| {
+            let made = call.render(&json!([guess]), Form::Concat).expect("joined");
+            write(call, &json!({"data": {"password": secret, "note": made}}));
+            vec![look(call, json!({"data": {"data": {"password": SECRET, "note": guess}, "metadata": {"version": 3}}})), json!(made)]
+        }),
+        ("a literal beside a secret that was there before", |call, guess, _| {
+            let before = look(call, json!({"password": SECRET, "note": "old"}));
+            write(call, &json!({"note": guess}));
+            vec![before, look(call, json!({"password": SECRET, "note": guess}))]
+        }),
+        ("the same after a crash", |call, guess, _| {
+            let before = look(call, json!({"password": SECRET}));
+            write(call, &json!({"note": guess}));
+            vec![before, look(&resumed(call), json!({"password": SECRET, "note": guess}))]
+        }),
+        ("a literal that is refused in the secret's place", |call, guess, secret| {
+            write(call, &json!({"password": secret}));
+            let refused = Leaf::of(&json!({"password": guess}));
+            call.scope().note_written(&object("target"), &refused);
+            call.scope().note_refused(&object("target"), &refused);
+            vec![look(call, json!({"password": SECRET})), look(&resumed(call), json!({"password": SECRET}))]
+        }),
+        ("a rendered text that is read as a document", |call, guess, secret| {
+            let text = call.render(&json!({"password": secret, "note": guess}), Form::Yaml).expect("rendered");
+            write(call, &json!(text));
+            vec![look(call, json!({"password": SECRET, "note": guess})), json!(text)]
+        }),
+        ("a joined text that is read as a document", |call, guess, secret| {
+            let text = call.render(&json!(["password=", secret, "\nnote=", guess, "\n"]), Form::Concat).expect("joined");
+            write(call, &json!(text));
+            vec![look(call, json!({"password": SECRET, "note": guess})), json!(text)]
+        }),
+    ];
+    for (way, probe) in probes {
+        assert_eq!(pattern(SECRET, probe), pattern("a wrong guess", probe), "{way}");
+    }
+}
+
+#[test]
+fn what_is_rendered_around_a_secret_leaves_the_secret_comparable() {
+    let call = call();
+    let secret = read(&call, json!(SECRET));
+    let text = call.render(&json!({"password": secret, "note": "hello"}), Form::Json).expect("rendered");
+    write(&call, &json!(text));
+    let back = look(&call, json!({"password": SECRET, "note": "hello"}));
+    assert_eq!(back["password"], json!(secret));
+    let content = plain(&call, &text);
+    assert_eq!(look(&call, content), json!(text), "as a text it is what was written");
+    let shown = call.seal(json!({"password": SECRET, "note": "hello"}), &origin("target"), &pointers(&[""]));
+    assert_eq!(shown["password"], json!(secret), "a secret in a text that the plugin made is not shown at a public place");
+}
+
+#[test]
+fn a_literal_is_plain_where_it_is_public_and_no_secret() {
+    let call = call();
+    write(&call, &json!({"note": "a note in plain"}));
+    let shown = call.seal(json!({"note": "a note in plain"}), &origin("target"), &pointers(&["/note"]));
+    assert_eq!(shown["note"], json!("a note in plain"));
+    let sealed = look(&call, json!({"note": "a note in plain"}));
+    assert_eq!(look(&call, json!({"note": "a note in plain"})), sealed, "the same token every time");
+    assert_eq!(look(&resumed(&call), json!({"note": "a note in plain"})), sealed, "also after a crash");
+    assert!(!call.scope().key.scanner().hit(b"a note in plain"));
+    assert_eq!(code_of(call.parse(sealed["note"].as_str().expect("a token"), Form::Json)), code::CRAFTED);
 }
 
 #[test]

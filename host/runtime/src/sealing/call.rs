@@ -15,7 +15,7 @@ use super::{
     keypair::KeyPair,
     password, public_facts, refused,
     scope::is_public,
-    unusable,
+    unusable, writes,
 };
 use crate::{
     codec,
@@ -70,7 +70,9 @@ impl Call {
     /// Seals a whole body: UTF-8 as a string, else bytes.
     #[must_use]
     pub fn seal_opaque(&self, bytes: Vec<u8>, origin: &Origin) -> String {
-        self.mint_read(SealedValue::bytes(bytes), origin)
+        let token = self.scope.mint_read(SealedValue::bytes(bytes), origin, "", false).unwrap_or_default();
+        self.own(&token);
+        token
     }
 
     /// Whether every token in a document came from responses of this call.
@@ -100,8 +102,9 @@ impl Call {
         };
         let value = SealedValue::bytes(secret.expose().to_vec());
         let salt = self.scope.key.salt(&self.scope.label, &[b"generate", label.as_bytes()]);
-        let entry = Entry { value, origins: [BTreeSet::new()].into(), salt: Some(salt), made: Made::No, parts_made: false };
-        let token = self.scope.mint(entry, None);
+        let entry =
+            Entry { value, origins: [BTreeSet::new()].into(), salt: Some(salt), made: Made::No, parts_made: false, leaves: Vec::new() };
+        let token = self.scope.mint(entry);
         let mut state = self.scope.state();
         state.generated.insert(label.to_owned(), (request.clone(), token.clone(), public.clone()));
         state.persist(std::slice::from_ref(&token));
@@ -121,7 +124,7 @@ impl Call {
     pub fn parse(&self, token: &str, form: Form) -> Result<Value, Failure> {
         let entry = self.scope.known(token)?;
         match &entry.made {
-            Made::Joined => return Err(refused(code::CRAFTED, "text that the plugin joined cannot be parsed")),
+            Made::Joined | Made::Literal => return Err(refused(code::CRAFTED, "text that the plugin joined cannot be parsed")),
             Made::Rendered(rendered) if rendered != form.name() => {
                 return Err(refused(code::CRAFTED, format!("text that was rendered as {rendered} cannot be parsed as {}", form.name())));
             }
@@ -156,7 +159,7 @@ impl Call {
             text
         } else {
             parts.is_own = true;
-            let plain = self.put_in(document, &mut parts)?;
+            let plain = self.put_in(document, &mut String::new(), &mut parts)?;
             codec::render(form, &plain).map_err(|error| unusable(code::FORM, format!("the document cannot be written as {error}")))?
         };
         let is_single = form == Form::Concat && document.as_array().is_some_and(|items| items.len() == 1);
@@ -169,17 +172,19 @@ impl Call {
         let salt = is_salted.then(|| {
             self.scope.key.salt(&self.scope.label, &[b"render", form.name().as_bytes(), cutover_engine::canonical(document).as_bytes()])
         });
-        let is_joined = parts.entries.iter().any(|entry| entry.made == Made::Joined || entry.parts_made && form == Form::Concat)
-            || form == Form::Concat;
+        let is_joined =
+            parts.entries.iter().any(|entry| entry.made.is_free() || entry.parts_made && form == Form::Concat) || form == Form::Concat;
         let made = if is_joined { Made::Joined } else { Made::Rendered(form.name().to_owned()) };
+        let leaves = if salt.is_some() && !is_joined { std::mem::take(&mut parts.leaves) } else { Vec::new() };
         let entry = Entry {
             value: SealedValue::scalar(&Value::from(text)),
+            leaves,
             origins: parts.origins(),
             salt,
             made,
             parts_made: parts.entries.iter().any(|entry| entry.made != Made::No || entry.parts_made),
         };
-        let token = self.scope.mint(entry, None);
+        let token = self.scope.mint(entry);
         if parts.is_own && !parts.literals && !parts.entries.is_empty() {
             self.own(&token);
         }
@@ -221,7 +226,7 @@ impl Call {
 
     fn key_pair(&self, token: &str) -> Result<KeyPair, Failure> {
         let entry = self.scope.known(token)?;
-        if entry.made == Made::Joined || entry.parts_made {
+        if entry.made.is_free() || entry.parts_made {
             return Err(refused(code::CRAFTED, "text that the plugin joined is no key"));
         }
         KeyPair::from_pem(text_of(&entry)?.expose_text().unwrap_or_default())
@@ -245,23 +250,21 @@ impl Call {
                 }
             }
             scalar => {
-                let sealed = SealedValue::scalar(scalar);
                 let looks_sealed = scalar.as_str().is_some_and(|text| text.contains(PREFIX));
-                if is_public(path, public) && !looks_sealed && !self.scope.is_written(&sealed, origin.object.as_ref()) {
-                    if let Some(text) = scalar.as_str() {
-                        self.scope.key.scanner().exempt(text);
+                let may_show = is_public(path, public) && !looks_sealed;
+                match self.scope.mint_read(SealedValue::scalar(scalar), origin, &writes::pointer(path), may_show) {
+                    Some(token) => {
+                        self.own(&token);
+                        *scalar = Value::from(token);
                     }
-                } else {
-                    *scalar = Value::from(self.mint_read(sealed, origin));
+                    None => {
+                        if let Some(text) = scalar.as_str() {
+                            self.scope.key.scanner().exempt(text);
+                        }
+                    }
                 }
             }
         }
-    }
-
-    fn mint_read(&self, value: SealedValue, origin: &Origin) -> String {
-        let token = self.scope.mint(Entry::read(value, &origin.role), origin.object.as_ref());
-        self.own(&token);
-        token
     }
 
     fn seal_parsed(&self, value: &mut Value, source: &Entry, form: Form, path: &mut String, is_own: bool) {
@@ -294,22 +297,38 @@ impl Call {
     fn derive(&self, source: &Entry, value: SealedValue, path: &str, is_own: bool) -> String {
         let derive_salt = |salt: &Salt| self.scope.key.salt(&self.scope.label, &[b"parse", salt, path.as_bytes()]);
         let made = if source.parts_made { Made::Joined } else { Made::No };
-        let entry = Entry { value, origins: source.origins.clone(), salt: source.salt.as_ref().map(derive_salt), made, parts_made: false };
-        let token = self.scope.mint(entry, None);
+        let entry = Entry {
+            value,
+            origins: source.origins.clone(),
+            salt: source.salt.as_ref().map(derive_salt),
+            made,
+            parts_made: false,
+            leaves: Vec::new(),
+        };
+        let token = self.scope.mint(entry);
         if is_own {
             self.own(&token);
         }
         token
     }
 
-    fn put_in(&self, value: &Value, parts: &mut Parts) -> Result<Value, Failure> {
+    fn put_in(&self, value: &Value, place: &mut String, parts: &mut Parts) -> Result<Value, Failure> {
+        let length = place.len();
+        let mut below = |segment: &str, value: &Value, parts: &mut Parts| {
+            place.extend(["/", &writes::escape(segment)]);
+            let value = self.put_in(value, place, parts);
+            place.truncate(length);
+            value
+        };
         match value {
             Value::Null => Ok(Value::Null),
-            Value::Array(items) => items.iter().map(|item| self.put_in(item, parts)).collect(),
+            Value::Array(items) => {
+                items.iter().enumerate().map(|(index, item)| below(&index.to_string(), item, parts)).collect::<Result<_, _>>()
+            }
             Value::Object(map) => {
                 let put_in = |(key, item): (&String, &Value)| {
                     Scope::check_no_token(key, "an object's key")?;
-                    Ok((key.clone(), self.put_in(item, parts)?))
+                    Ok((key.clone(), below(key, item, parts)?))
                 };
                 map.iter().map(put_in).collect::<Result<_, _>>().map(Value::Object)
             }
@@ -319,6 +338,7 @@ impl Call {
                     entry.value.to_json().ok_or_else(|| refused(code::WRONG_KIND, "bytes can only be rendered alone, as base64 or hex"))?;
                 parts.is_own &= self.is_own(token);
                 parts.entries.push(entry);
+                parts.leaves.push((place.clone(), token.clone()));
                 Ok(scalar)
             }
             literal => {
@@ -346,6 +366,7 @@ impl fmt::Debug for Call {
 #[derive(Default)]
 struct Parts {
     entries: Vec<Entry>,
+    leaves: Vec<(String, String)>,
     literals: bool,
     is_own: bool,
 }

@@ -7,7 +7,7 @@ use cutover_engine::Object;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
-use super::{Origins, Salt};
+use super::{Origins, Salt, Written};
 use crate::secret::Secret;
 
 /// One record of the encrypted log. Its serialized form holds plaintext and goes nowhere else.
@@ -32,12 +32,19 @@ pub enum SealedEntry {
         /// The public key, for a key pair.
         public: Option<String>,
     },
-    /// Tokens that were written to an object, accepted or without an answer.
+    /// Values that were written to an object, accepted or without an answer.
     Written {
         /// The object.
         object: Object,
-        /// The tokens.
-        tokens: Vec<String>,
+        /// The values.
+        values: Vec<Written>,
+    },
+    /// Values of a write that was refused.
+    Withdrawn {
+        /// The object.
+        object: Object,
+        /// Place and unsalted token of each.
+        values: Vec<(String, String)>,
     },
 }
 
@@ -51,6 +58,9 @@ pub struct Entry {
     pub(super) made: Made,
     /// Whether anything inside a rendered text was made by the plugin.
     pub(super) parts_made: bool,
+    /// The tokens that were put into a rendered text with literals, by place: there the text holds no guess.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) leaves: Vec<(String, String)>,
 }
 
 /// What the plugin did to a text. It decides as what the text may be read.
@@ -63,11 +73,20 @@ pub(super) enum Made {
     Rendered(String),
     /// Joined, or taken out of something that was made: it can pose as anything.
     Joined,
+    /// Written in plain and read back: as free as what was joined, and no secret.
+    Literal,
+}
+
+impl Made {
+    /// Whether the text can pose as anything.
+    pub(super) fn is_free(&self) -> bool {
+        matches!(self, Self::Joined | Self::Literal)
+    }
 }
 
 impl Entry {
     pub(super) fn read(value: SealedValue, role: &str) -> Self {
-        Self { value, origins: [[role.to_owned()].into()].into(), salt: None, made: Made::No, parts_made: false }
+        Self { value, origins: [[role.to_owned()].into()].into(), salt: None, made: Made::No, parts_made: false, leaves: Vec::new() }
     }
 
     /// The same value came here another way.
@@ -76,6 +95,8 @@ impl Entry {
         match (&self.made, other.made) {
             (Made::No, _) => {}
             (_, Made::No) => (self.made, self.parts_made) = (Made::No, false),
+            (Made::Literal, theirs) => self.made = theirs,
+            (_, Made::Literal) => {}
             (mine, theirs) if *mine == theirs => self.parts_made |= other.parts_made,
             _ => self.made = Made::Joined,
         }

@@ -10,11 +10,12 @@ use cutover_engine::{Failure, Object, Pointer};
 use serde_json::Value;
 
 use super::{
-    Call, PREFIX, SealedEntry, SealingKey, code,
-    entry::{Entry, SealedValue},
+    Call, Leaf, Origin, PREFIX, SealedEntry, SealingKey, Written, code,
+    entry::{Entry, Made, SealedValue},
     refused,
+    writes::{self, Answer, Writes},
 };
-use crate::secret::Secret;
+use crate::{codec, hook::Form, secret::Secret};
 
 /// The tokens of one change. All hooks of the change share it.
 pub struct Scope {
@@ -27,8 +28,7 @@ pub struct Scope {
 pub(super) struct State {
     pub(super) entries: HashMap<String, Entry>,
     pub(super) generated: BTreeMap<String, (String, String, Option<String>)>,
-    /// Per object: the unsalted token of a value that was written → the token it was written with.
-    written: BTreeMap<Object, HashMap<String, String>>,
+    writes: BTreeMap<Object, Writes>,
     pub(super) durable: Vec<SealedEntry>,
 }
 
@@ -89,13 +89,34 @@ impl Scope {
         if text.contains(PREFIX) { Err(refused(code::MISPLACED, format!("a sealed value cannot go into {place}"))) } else { Ok(()) }
     }
 
-    /// A write of these tokens to the object was accepted or had no answer: reads of it give them back for equal values.
-    pub fn note_written(&self, object: &Object, tokens: impl IntoIterator<Item = String>) {
+    /// A write of these values is about to leave: reads of the object give back the tokens, and salted ones for literals.
+    pub fn note_written(&self, object: &Object, leaves: &[Leaf]) {
         let mut state = self.state();
-        let tokens: Vec<_> = tokens.into_iter().filter(|token| state.entries.contains_key(token)).collect();
+        let tokens: Vec<_> = leaves.iter().filter_map(Leaf::token).map(str::to_owned).collect();
         state.persist(&tokens);
-        self.remember_written(&mut state, object, &tokens);
-        state.durable.push(SealedEntry::Written { object: object.clone(), tokens });
+        let mut values = Vec::new();
+        for leaf in leaves {
+            self.take_apart(&state, leaf, &mut values);
+        }
+        let writes = state.writes.entry(object.clone()).or_default();
+        for written in &mut values {
+            written.seen = writes.seen(&written.plain);
+            writes.remember(written.clone());
+        }
+        state.durable.push(SealedEntry::Written { object: object.clone(), values });
+    }
+
+    /// The write was refused: nothing of it stands in the object.
+    pub fn note_refused(&self, object: &Object, leaves: &[Leaf]) {
+        let mut state = self.state();
+        let mut values = Vec::new();
+        for leaf in leaves {
+            self.take_apart(&state, leaf, &mut values);
+        }
+        let values: Vec<_> = values.into_iter().map(|written| (written.place, written.plain)).collect();
+        let writes = state.writes.entry(object.clone()).or_default();
+        values.iter().for_each(|(place, plain)| writes.forget(place, plain));
+        state.durable.push(SealedEntry::Withdrawn { object: object.clone(), values });
     }
 
     /// All tokens in a document, known here or not, in order and without repetition.
@@ -126,7 +147,14 @@ impl Scope {
                     }
                 }
                 SealedEntry::Generated { label, request, token, public } => drop(state.generated.insert(label, (request, token, public))),
-                SealedEntry::Written { object, tokens } => self.remember_written(&mut state, &object, &tokens),
+                SealedEntry::Written { object, values } => {
+                    let writes = state.writes.entry(object).or_default();
+                    values.into_iter().for_each(|written| writes.remember(written));
+                }
+                SealedEntry::Withdrawn { object, values } => {
+                    let writes = state.writes.entry(object).or_default();
+                    values.iter().for_each(|(place, plain)| writes.forget(place, plain));
+                }
             }
         }
     }
@@ -147,41 +175,87 @@ impl Scope {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the token of a value, or gives back the one it was written with.
-    pub(super) fn mint(&self, entry: Entry, object: Option<&Object>) -> String {
-        let mut state = self.state();
+    /// Makes the token of a value.
+    pub(super) fn mint(&self, entry: Entry) -> String {
         let token = self.key.token(entry.salt.as_ref(), entry.value.kind(), entry.value.canonical());
-        let written = object.and_then(|object| state.written.get(object)?.get(&token)).cloned();
-        if let Some(written) = written {
-            // It now also stands at this origin, but who made it does not change.
-            if let Some(known) = state.entries.get_mut(&written) {
-                known.origins.extend(entry.origins);
-            }
-            return written;
-        }
-        self.insert(&mut state, token.clone(), entry);
+        self.insert(&mut self.state(), token.clone(), entry);
         token
     }
 
-    pub(super) fn is_written(&self, value: &SealedValue, object: Option<&Object>) -> bool {
-        let token = self.key.token(None, value.kind(), value.canonical());
-        object.is_some_and(|object| self.state().written.get(object).is_some_and(|tokens| tokens.contains_key(&token)))
+    /// What a response shows of a value at a place of an object: none for a value that may be public.
+    pub(super) fn mint_read(&self, value: SealedValue, origin: &Origin, place: &str, is_public: bool) -> Option<String> {
+        let plain = self.plain(&value);
+        let mut state = self.state();
+        let answer = origin.object.as_ref().and_then(|object| state.writes.get(object)?.find(place, &plain)).cloned();
+        match (answer, &origin.object) {
+            (Some(Answer::Token(written)), _) if written != plain => {
+                // It now also stands at this origin, but who made it does not change.
+                if let Some(known) = state.entries.get_mut(&written) {
+                    known.origins.extend(Entry::read(value, &origin.role).origins);
+                }
+                Some(written)
+            }
+            (Some(Answer::Literal), _) if is_public => None,
+            (Some(Answer::Literal | Answer::Crafted), Some(object)) => {
+                let salt = self.key.salt(&self.label, &[b"literal", writes::name_of(object).as_bytes(), place.as_bytes()]);
+                let entry = Entry { salt: Some(salt), made: Made::Literal, ..Entry::read(value, &origin.role) };
+                let token = self.key.token(Some(&salt), entry.value.kind(), entry.value.canonical());
+                self.insert(&mut state, token.clone(), entry);
+                Some(token)
+            }
+            (None, _) if is_public => None,
+            (answer, object) => {
+                if let (None, Some(object)) = (answer, object) {
+                    state.writes.entry(object.clone()).or_default().see(place, &plain);
+                }
+                self.insert(&mut state, plain.clone(), Entry::read(value, &origin.role));
+                Some(plain)
+            }
+        }
+    }
+
+    fn plain(&self, value: &SealedValue) -> String {
+        self.key.token(None, value.kind(), value.canonical())
     }
 
     fn insert(&self, state: &mut State, token: String, entry: Entry) {
-        self.key.scanner.watch(entry.value.to_secret().expose());
+        // What was written in plain is no secret; if it equals one, that one is watched already.
+        if entry.made != Made::Literal {
+            self.key.scanner.watch(entry.value.to_secret().expose());
+        }
         match state.entries.get_mut(&token) {
             Some(known) => known.merge(entry),
             None => drop(state.entries.insert(token, entry)),
         }
     }
 
-    fn remember_written(&self, state: &mut State, object: &Object, tokens: &[String]) {
-        for token in tokens {
-            let Some(entry) = state.entries.get(token) else { continue };
-            let unsalted = self.key.token(None, entry.value.kind(), entry.value.canonical());
-            state.written.entry(object.clone()).or_default().insert(unsalted, token.clone());
+    /// What a leaf puts where: also the parts of a text that is the whole content, since it may be read as a document.
+    fn take_apart(&self, state: &State, leaf: &Leaf, values: &mut Vec<Written>) {
+        let entry = leaf.token().and_then(|token| state.entries.get(token));
+        let value = match (entry, leaf.token()) {
+            (Some(entry), _) => entry.value.clone(),
+            (None, Some(_)) => return,
+            (None, None) => SealedValue::scalar(&leaf.value),
+        };
+        let is_made = entry.is_none_or(|entry| entry.made != Made::No);
+        if let (true, true, Some(Value::String(text))) = (leaf.place.is_empty(), is_made, value.to_json()) {
+            for form in [Form::Json, Form::Toml, Form::Dotenv, Form::Yaml] {
+                for part in codec::parse(form, &text).map(|document| Leaf::of(&document)).unwrap_or_default() {
+                    let plain = self.plain(&SealedValue::scalar(&part.value));
+                    let put_in = entry.and_then(|entry| entry.leaves.iter().find(|(place, _)| *place == part.place));
+                    let answer = match (put_in, entry) {
+                        (Some((_, token)), _) => Answer::Token(token.clone()),
+                        (None, Some(Entry { salt: None, .. })) => Answer::Token(plain.clone()),
+                        _ => Answer::Crafted,
+                    };
+                    if !part.place.is_empty() {
+                        values.push(Written { place: part.place, plain, answer, seen: BTreeSet::new() });
+                    }
+                }
+            }
         }
+        let answer = leaf.token().map_or(Answer::Literal, |token| Answer::Token(token.to_owned()));
+        values.push(Written { place: leaf.place.clone(), plain: self.plain(&value), answer, seen: BTreeSet::new() });
     }
 
     pub(super) fn known(&self, token: &str) -> Result<Entry, Failure> {

@@ -22,12 +22,14 @@ pub(crate) fn apply(object: &Object) -> Result<(), Failure> {
             found.push(way);
         }
     }
-    // A literal at a public place, read again where it is sealed.
+    // A literal at a public place, read again where it is sealed: beside the secret, and alone.
     put(&object.path, &json!({ "password": wanted, "note": GUESS }))?;
     let again = Request::get(&format!("sealed/{}", object.path)).send("target")?.body.unwrap_or_default();
-    if again["note"] == wanted && again["password"] == wanted {
-        // Both are the written token: the plugin wrote that token itself, beside the guess.
+    if again["note"] == wanted || again["note"] == again["password"] {
         found.push("written beside it");
+    }
+    if again["password"] != wanted {
+        found.push("the secret's token changed");
     }
     put(&object.path, &json!({ "note": GUESS }))?;
     let again = Request::get(&format!("sealed/{}", object.path)).send("target")?.body.unwrap_or_default();

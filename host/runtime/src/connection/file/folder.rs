@@ -4,11 +4,15 @@
 //! folders meanwhile, leads out. This does what `openat2` with `RESOLVE_BENEATH` does, on every kernel.
 
 use std::{
+    collections::HashSet,
     fs::File,
     io::{Read as _, Write as _},
     os::fd::OwnedFd,
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rustix::{
@@ -17,6 +21,7 @@ use rustix::{
         renameat_with, statat, unlinkat,
     },
     io::Errno,
+    process::{Pid, test_kill_process},
 };
 use zeroize::Zeroizing;
 
@@ -28,7 +33,11 @@ pub(super) const TEMPORARY: &str = ".cutover-tmp";
 const OPEN_FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A folder that stays the same whatever happens to its name.
-pub(super) struct Folder(OwnedFd);
+pub(super) struct Folder {
+    root: OwnedFd,
+    /// Folders below it that were swept since it was opened.
+    swept: Mutex<HashSet<Vec<String>>>,
+}
 
 /// A file as it was read.
 pub(super) struct Stored {
@@ -80,7 +89,8 @@ impl From<Errno> for FolderError {
 impl Folder {
     /// Opens the root; its own path may have links, they are the operator's.
     pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
-        Ok(Self(openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
+        let root = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { root, swept: Mutex::default() })
     }
 
     /// The file's content; none if it does not exist.
@@ -140,6 +150,7 @@ impl Folder {
             return Err(FolderError::TooLarge);
         }
         let parent = self.walk(folders, true)?.ok_or(FolderError::System(Errno::NOENT))?;
+        self.sweep(folders, &parent);
         let temporary = Temporary::create(&parent)?;
         let before = regular(&parent, name)?;
         if let Some(before) = &before {
@@ -158,6 +169,7 @@ impl Folder {
     pub(super) fn remove(&self, path: &[String], expected: Stamp) -> Result<(), FolderError> {
         let (name, folders) = path.split_last().ok_or(FolderError::NotAFile("a folder"))?;
         let parent = self.walk(folders, false)?.ok_or(FolderError::Moved)?;
+        self.sweep(folders, &parent);
         if regular(&parent, name)?.as_ref().map(stamp) != Some(expected) {
             return Err(FolderError::Moved);
         }
@@ -170,6 +182,8 @@ impl Folder {
         let ((old, old_folders), (new, new_folders)) = from.split_last().zip(to.split_last()).ok_or(FolderError::NotAFile("a folder"))?;
         let source = self.walk(old_folders, false)?.ok_or(FolderError::Moved)?;
         let target = self.walk(new_folders, true)?.ok_or(FolderError::System(Errno::NOENT))?;
+        self.sweep(old_folders, &source);
+        self.sweep(new_folders, &target);
         if regular(&source, old)?.as_ref().map(stamp) != Some(expected) {
             return Err(FolderError::Moved);
         }
@@ -177,9 +191,23 @@ impl Folder {
         fsync(&target).and_then(|()| fsync(&source)).map_err(FolderError::NotDurable)
     }
 
+    /// Takes away what processes left that were killed while they wrote, before the first write to a folder. What cannot
+    /// be looked at or removed stays: it is hidden, and no reason not to write.
+    fn sweep(&self, path: &[String], folder: &OwnedFd) {
+        if !self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_vec()) {
+            return;
+        }
+        for entry in Dir::read_from(folder).into_iter().flatten().flatten() {
+            let Some(name) = entry.file_name().to_str().ok().filter(|name| writer(name).is_some_and(is_dead)) else { continue };
+            if regular(folder, name).is_ok_and(|found| found.is_some()) {
+                let _ = unlinkat(folder, name, AtFlags::empty());
+            }
+        }
+    }
+
     /// The folder at `path`; none if it does not exist and `create` is false.
     fn walk(&self, path: &[String], create: bool) -> Result<Option<OwnedFd>, FolderError> {
-        let mut folder = openat(&self.0, ".", OPEN_FOLDER, Mode::empty())?;
+        let mut folder = openat(&self.root, ".", OPEN_FOLDER, Mode::empty())?;
         for name in path {
             let next = match openat(&folder, name, OPEN_FOLDER, Mode::empty()) {
                 Err(Errno::NOENT) if create => {
@@ -250,6 +278,22 @@ impl Drop for Temporary<'_> {
         // After a rename there is nothing of that name.
         let _ = unlinkat(self.parent, &self.name, AtFlags::empty());
     }
+}
+
+/// The process that a temporary name belongs to; none if [`Temporary`] gives no such name.
+fn writer(name: &str) -> Option<Pid> {
+    let (process, count) = name.strip_prefix('.')?.strip_suffix(TEMPORARY)?.split_once('-')?;
+    let is_number =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    if !is_number(process) || !is_number(count) {
+        return None;
+    }
+    process.parse().ok().and_then(Pid::from_raw)
+}
+
+/// Whether no process of this machine has that number. One of another user lives too.
+fn is_dead(process: Pid) -> bool {
+    test_kill_process(process) == Err(Errno::SRCH)
 }
 
 /// Renames onto a name that nothing has; where the file system cannot promise that, after a look.

@@ -193,6 +193,54 @@ async fn names_are_listed_without_hidden_and_temporary_files() {
 }
 
 #[tokio::test]
+async fn what_killed_processes_left_goes_with_the_first_write_to_its_folder() {
+    let place = open().await;
+    fs::create_dir(place.path().join("sub")).expect("a folder");
+    let mut child = std::process::Command::new("true").spawn().expect("a process");
+    child.wait().expect("its end");
+    let (dead, living) = (child.id(), std::process::id());
+    let left = [format!(".{dead}-0.cutover-tmp"), format!(".{dead}-17.cutover-tmp")];
+    let kept = [
+        format!(".{living}-99.cutover-tmp"),
+        format!(".{dead}-01.cutover-tmp"),
+        format!(".{dead}-1.cutover-tmp.bak"),
+        format!(".a{dead}-1.cutover-tmp"),
+        format!("{dead}-1.cutover-tmp"),
+        format!(".{dead}.cutover-tmp"),
+        format!(".{dead}--1.cutover-tmp"),
+        ".0-1.cutover-tmp".to_owned(),
+        ".99999999999-1.cutover-tmp".to_owned(),
+    ];
+    let names = |folder: &str| -> std::collections::BTreeSet<String> {
+        let names = fs::read_dir(place.path().join(folder)).expect("a folder").flatten();
+        names.map(|entry| entry.file_name().into_string().expect("UTF-8")).collect()
+    };
+    for name in left.iter().chain(&kept) {
+        fs::write(place.path().join(name), "left").expect("a file");
+        fs::write(place.path().join("sub").join(name), "left").expect("a file");
+    }
+    let (folder, link) = (format!(".{dead}-2.cutover-tmp"), format!(".{dead}-3.cutover-tmp"));
+    fs::create_dir(place.path().join(&folder)).expect("a folder");
+    symlink("/etc/passwd", place.path().join(&link)).expect("a link");
+
+    assert_eq!(place.status("GET /none.json", &[], None).await, 404);
+    assert!(left.iter().all(|name| names("").contains(name)), "a read takes nothing away");
+    assert_eq!(place.status("PUT /a.json", &[], Some(json!({}))).await, 201);
+    let now = names("");
+    assert!(!left.iter().any(|name| now.contains(name)), "{now:?}");
+    assert!(
+        kept.iter().chain([&folder, &link]).all(|name| now.contains(name)),
+        "only what is ours, regular and of a dead process: {now:?}"
+    );
+    assert!(left.iter().all(|name| names("sub").contains(name)), "nothing was written there yet");
+    assert_eq!(place.status("PUT /sub/a.json", &[], Some(json!({}))).await, 201);
+    assert!(!left.iter().any(|name| names("sub").contains(name)));
+    fs::write(place.path().join(&left[0]), "left").expect("a file");
+    assert_eq!(place.status("DELETE /a.json", &[], None).await, 204);
+    assert!(names("").contains(&left[0]), "once per opening");
+}
+
+#[tokio::test]
 async fn nothing_leads_out_of_the_folder() {
     let place = open().await;
     let outside = tempfile::tempdir().expect("a folder");
