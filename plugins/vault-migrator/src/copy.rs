@@ -266,11 +266,8 @@ impl Copied {
 impl Piece {
     /// The pieces of a legacy file, for stores whose documents have names in them.
     pub(crate) fn all(file: &str, each: Each) -> Result<Vec<Self>, Failure> {
-        let piece = |secret: Secret| Self {
-            file: file.to_owned(),
-            wrapped: secret.wrapped || !secret.document.is_object(),
-            key: secret.key,
-        };
+        let piece =
+            |secret: Secret| Self { file: file.to_owned(), wrapped: secret.wrapped || !secret.document.is_object(), key: secret.key };
         Ok(secrets(file, each)?.into_iter().map(piece).collect())
     }
 

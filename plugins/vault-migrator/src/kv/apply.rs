@@ -60,14 +60,11 @@ fn write(context: &Context, copied: &CopiedKv, wanted: &Wanted, present: Option<
     }
     writing.versions(current)?;
     let silent = writing.states()?;
-    if writing.settings.as_ref().is_some_and(|settings| *settings != wanted.settings) {
+    if writing.settings.clone().unwrap_or_default() != wanted.settings {
         writing.set(wanted.settings.clone())?;
     }
     close_source(copied)?;
-    if silent {
-        read_back(copied, wanted)?;
-    }
-    Ok(())
+    if silent || writing.settings.is_some() { writing.read_back() } else { Ok(()) }
 }
 
 /// Settings for the time of the writes: room for every version, no timers, and nobody writes without looking.
@@ -89,22 +86,6 @@ fn opening(copied: &CopiedKv, wanted: &Wanted, present: Option<&History>) -> Res
     }
     settings.limits.max_versions = room;
     Ok(settings)
-}
-
-/// Deletions and destructions answer success even where they do nothing.
-fn read_back(copied: &CopiedKv, wanted: &Wanted) -> Result<(), Failure> {
-    let history = History::read(TARGET, &copied.target)?.unwrap_or_default();
-    let differs = |(number, slot): &(&u64, &Slot)| match (slot, history.versions.get(number)) {
-        (Slot::Tombstone, None | Some(Version::Destroyed)) | (Slot::Recovered(_), Some(Version::Deleted)) => false,
-        (Slot::Value { value, .. }, Some(Version::Live { value: there, .. })) => value != there,
-        _ => true,
-    };
-    match wanted.slots.iter().find(differs) {
-        None => Ok(()),
-        Some((number, _)) => {
-            Err(Failure::unavailable(format!("version {number} of {TARGET}:{} did not take the state it was given", copied.target.full())))
-        }
-    }
 }
 
 /// A conflict unless what is there is the pre-image, or the beginning of what this change writes.

@@ -279,7 +279,9 @@ impl<'p> Draft<'p> {
     fn page(mut self) -> Result<Page, Failure> {
         if !self.unreadable.is_empty() {
             let text = listed(&self.unreadable);
-            return Err(Failure::denied(format!("{SOURCE} has secrets that this token may not read: {text}; name them in `skip` to leave them out")));
+            return Err(Failure::denied(format!(
+                "{SOURCE} has secrets that this token may not read: {text}; name them in `skip` to leave them out"
+            )));
         }
         if !self.conflicts.is_empty() {
             let text = listed(&self.conflicts);
@@ -305,7 +307,8 @@ impl<'p> Draft<'p> {
 }
 
 fn listed(names: &[String]) -> String {
-    let named = names.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ");
+    let printable = |name: &String| name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>();
+    let named = names.iter().take(NAMED).map(printable).collect::<Vec<_>>().join(", ");
     match names.len().checked_sub(NAMED).filter(|more| *more > 0) {
         Some(more) => format!("{named} and {more} more"),
         None => named,

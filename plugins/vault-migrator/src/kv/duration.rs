@@ -2,8 +2,7 @@
 
 /// The seconds of a Go duration such as `3h25m19s` or `0s`, rounded up; none if it is none or negative.
 pub(crate) fn seconds(text: &str) -> Option<u64> {
-    const UNITS: [(&str, f64); 7] =
-        [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("h", 3_600.0), ("m", 60.0), ("s", 1.0)];
+    const UNITS: [(&str, f64); 7] = [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("h", 3_600.0), ("m", 60.0), ("s", 1.0)];
     let mut rest = text;
     let mut total = 0.0;
     while !rest.is_empty() {

@@ -13,9 +13,8 @@ use super::{
 /// Every code that a change of a KV operation can have.
 pub(crate) fn codes() -> Vec<LossCode> {
     let expires = |code: LossCode| code.residue("/versions/*/expires").residue("/target/versions/*/expires");
-    let advances = |code: LossCode| {
-        ["/current", "/versions", "/target/current", "/target/versions"].into_iter().fold(code, LossCode::residue)
-    };
+    let advances =
+        |code: LossCode| ["/current", "/versions", "/target/current", "/target/versions"].into_iter().fold(code, LossCode::residue);
     vec![
         LossCode::inherent("version-times", "the target's versions have the times at which they were written there"),
         expires(LossCode::inherent("deletion-times", "versions have other deletion times than they had, or none")),
@@ -28,7 +27,10 @@ pub(crate) fn codes() -> Vec<LossCode> {
         LossCode::material("not-addressable", "names that no request can address are left out"),
         LossCode::material("mount-expiry", "the target's mount deletes versions earlier than the source does"),
         LossCode::inherent("settings-kept", "a merged key keeps its own settings: those of the source are not taken over"),
-        advances(LossCode::inherent("rollback-advances", "a merged key goes back by a new version with the old value: its numbers advance")),
+        advances(LossCode::inherent(
+            "rollback-advances",
+            "a merged key goes back by a new version with the old value: its numbers advance",
+        )),
         LossCode::material("older-versions", "a v1 target holds the current version only"),
         LossCode::material("key-metadata", "a v1 target holds no custom metadata, limits or deletion times"),
         LossCode::material("empty-document", "a v1 target takes no empty document: the secret is left out"),
@@ -56,9 +58,17 @@ pub(crate) fn of_copy(copied: &CopiedKv, source: &History, wanted: &Wanted) -> V
         losses.add("version-times", count(written), "creation times of versions");
         let scheduled = of_state(|version| matches!(version, Version::Live { deletion: Some(_), .. }));
         let recovered = count(copied.recover.len());
-        losses.add("deletion-times", scheduled + recovered, "scheduled deletions are counted again; recovered ones get a new time on both sides");
+        losses.add(
+            "deletion-times",
+            scheduled + recovered,
+            "scheduled deletions are counted again; recovered ones get a new time on both sides",
+        );
         let deleted = of_state(|version| *version == Version::Deleted);
-        losses.add("deleted-version-data", deleted.saturating_sub(recovered), "soft-deleted versions: `recover_deleted = true` copies them");
+        losses.add(
+            "deleted-version-data",
+            deleted.saturating_sub(recovered),
+            "soft-deleted versions: `recover_deleted = true` copies them",
+        );
         losses.add("destroyed-version-data", of_state(|version| *version == Version::Destroyed), "destroyed versions");
         losses.add("pruned-versions", source.pruned(), "versions older than the oldest that is kept");
         losses.add("renumbered", renumbered(copied, source), "versions with another number at the target");
@@ -66,7 +76,11 @@ pub(crate) fn of_copy(copied: &CopiedKv, source: &History, wanted: &Wanted) -> V
         let hints = source.latest().map_or(0, |value| ["ttl", "lease"].iter().filter(|name| value.get(name).is_some()).count());
         losses.add("lease-hint", count(hints), "fields that gave readers a lease duration");
     }
-    losses.add("mount-expiry", mount_expiry(copied, source, wanted), "versions that the target's mount deletes by its `delete_version_after`");
+    losses.add(
+        "mount-expiry",
+        mount_expiry(copied, source, wanted),
+        "versions that the target's mount deletes by its `delete_version_after`",
+    );
     if let Some(base) = &copied.base {
         let other = source.settings.custom != base.settings.custom || source.settings.limits != base.settings.limits;
         losses.add("settings-kept", u64::from(versioned && other), "custom metadata and limits of the source");

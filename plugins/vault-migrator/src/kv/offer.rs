@@ -118,7 +118,9 @@ fn change(copied: CopiedKv, source: &History, wanted: &Wanted, there: bool, equa
     let path = &copied.target.path;
     let (action, by_hand) = match (there, equal, copied.kind) {
         (true, true, _) => (Action::Update, "nothing was written: nothing is to be undone".to_owned()),
-        (false, _, Kind::V2) => (Action::Create, format!("at the target: bao kv metadata delete -mount={} {}", quoted(mount), quoted(path))),
+        (false, _, Kind::V2) => {
+            (Action::Create, format!("at the target: bao kv metadata delete -mount={} {}", quoted(mount), quoted(path)))
+        }
         (false, _, Kind::V1) => (Action::Create, format!("at the target: bao delete {}", quoted(&target))),
         (true, false, Kind::V2) => {
             let base = copied.base();
@@ -130,7 +132,9 @@ fn change(copied: CopiedKv, source: &History, wanted: &Wanted, there: bool, equa
     let what = match (equal, copied.kind) {
         (true, _) => format!("{} is at {target} already", copied.origin.shown()),
         (false, Kind::V1) => format!("copy {} to {target}", copied.origin.shown()),
-        (false, Kind::V2) => format!("copy {} to {target}, {versions} version{}", copied.origin.shown(), if versions == 1 { "" } else { "s" }),
+        (false, Kind::V2) => {
+            format!("copy {} to {target}, {versions} version{}", copied.origin.shown(), if versions == 1 { "" } else { "s" })
+        }
     };
     let mut change = Change::new(action, copied.target.object(TARGET)).group(group(&copied.origin)).summary(what).by_hand(by_hand);
     change.subject.extend(copied.target.other_readings(TARGET));

@@ -75,7 +75,8 @@ pub(crate) fn join(
 
 pub(crate) fn capture(retired: &RetiredKv) -> Result<Snapshot, Failure> {
     let history = read(&retired.key)?;
-    let deleted: Map<String, Value> = entries(&history).into_keys().map(|number| (number.to_string(), json!({ "state": "deleted" }))).collect();
+    let deleted: Map<String, Value> =
+        entries(&history).into_keys().map(|number| (number.to_string(), json!({ "state": "deleted" }))).collect();
     let expected = json!({ "current": history.current, "versions": deleted });
     Ok(Snapshot { state: Some(state(&history)), expected: Some(expected) })
 }
@@ -99,7 +100,8 @@ pub(crate) fn rollback(retired: &RetiredKv, pre_image: Option<&Value>) -> Result
     }
     refuse_foreign(retired, &history, pre_image)?;
     let live = was_live(pre_image);
-    let gone: Vec<u64> = live.iter().filter(|number| matches!(history.versions.get(number), None | Some(Version::Destroyed))).copied().collect();
+    let gone: Vec<u64> =
+        live.iter().filter(|number| matches!(history.versions.get(number), None | Some(Version::Destroyed))).copied().collect();
     if !gone.is_empty() {
         return Err(Failure::not_found(format!("{SOURCE}:{} has lost versions {gone:?} for good", retired.key.full())));
     }
@@ -120,7 +122,11 @@ pub(crate) fn verify(retired: &RetiredKv, pre_image: Option<&Value>, stage: Stag
     if stage == Stage::RolledBack {
         let history = read(&retired.key)?;
         let back = numbers(&history, is_live) == live;
-        return Ok(vec![Check::application("undeleted", back, format!("{SOURCE}:{full} was read: exactly versions {live:?} must be readable"))]);
+        return Ok(vec![Check::application(
+            "undeleted",
+            back,
+            format!("{SOURCE}:{full} was read: exactly versions {live:?} must be readable"),
+        )]);
     }
     if stage == Stage::Retired && live.is_empty() {
         return Ok(vec![Check::inconclusive("not-provable", format!("{SOURCE}:{full} had no version that could be read"))]);

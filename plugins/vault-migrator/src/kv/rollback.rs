@@ -65,7 +65,14 @@ fn unmerge(copied: &CopiedKv, history: &History, base: &Base, pre_image: &Value)
     }
     let last = if old.is_some() { newest.saturating_sub(1) } else { newest };
     let ours = |number: &&u64| **number > base.current && **number <= last;
-    let ours: Vec<u64> = history.versions.iter().filter(|(_, version)| **version != Version::Destroyed).map(|(number, _)| number).filter(ours).copied().collect();
+    let ours: Vec<u64> = history
+        .versions
+        .iter()
+        .filter(|(_, version)| **version != Version::Destroyed)
+        .map(|(number, _)| number)
+        .filter(ours)
+        .copied()
+        .collect();
     store::change(Verb::Destroy, TARGET, &copied.target, &ours)?;
     let settings = Settings::parse(&pre_image["settings"]);
     if history.settings != settings {

@@ -129,9 +129,18 @@ mod tests {
 
     #[test]
     fn the_larger_number_and_the_smaller_time_count() {
-        assert_eq!([(0, 0), (3, 0), (0, 20), (3, 20), (30, 20)].map(|(key, mount)| limits(key, 0).keeps(&limits(mount, 0))), [10, 3, 20, 20, 30]);
-        assert_eq!([(0, 0), (0, 20), (3, 20), (30, 20)].map(|(key, mount)| limits(key, 0).surely_keeps(&limits(mount, 0))), [10, 20, 3, 30]);
-        assert_eq!([(0, 0), (9, 0), (0, 7), (9, 7), (5, 7)].map(|(key, mount)| limits(0, key).deletes_after(&limits(0, mount))), [0, 9, 7, 7, 5]);
+        assert_eq!(
+            [(0, 0), (3, 0), (0, 20), (3, 20), (30, 20)].map(|(key, mount)| limits(key, 0).keeps(&limits(mount, 0))),
+            [10, 3, 20, 20, 30]
+        );
+        assert_eq!(
+            [(0, 0), (0, 20), (3, 20), (30, 20)].map(|(key, mount)| limits(key, 0).surely_keeps(&limits(mount, 0))),
+            [10, 20, 3, 30]
+        );
+        assert_eq!(
+            [(0, 0), (9, 0), (0, 7), (9, 7), (5, 7)].map(|(key, mount)| limits(0, key).deletes_after(&limits(0, mount))),
+            [0, 9, 7, 7, 5]
+        );
         let never = Limits::of(&json!({"delete_version_after": "-1s"}));
         assert_eq!(limits(0, 9).deletes_after(&never), 0);
     }
@@ -143,7 +152,10 @@ mod tests {
         assert_eq!(key.carried(&from, &Limits::default()).limits, from);
         assert_eq!(key.carried(&from, &from), key);
         assert_eq!(key.carried(&limits(5, 0), &limits(30, 0)), key);
-        assert_eq!(Settings { limits: limits(3, 0), custom: Map::new() }.carried(&limits(20, 0), &Limits::default()).limits.max_versions, 20);
+        assert_eq!(
+            Settings { limits: limits(3, 0), custom: Map::new() }.carried(&limits(20, 0), &Limits::default()).limits.max_versions,
+            20
+        );
     }
 
     #[test]

@@ -11,7 +11,13 @@ use super::{
 };
 
 /// Writes what is wanted, if what is there is the pre-image or ours.
-pub(crate) fn apply(copied: &CopiedKv, wanted: &Wanted, found: &Found, pre_image: Option<&Value>, memo: Option<&Value>) -> Result<(), Failure> {
+pub(crate) fn apply(
+    copied: &CopiedKv,
+    wanted: &Wanted,
+    found: &Found,
+    pre_image: Option<&Value>,
+    memo: Option<&Value>,
+) -> Result<(), Failure> {
     let there = found.single.as_ref();
     let before = pre_image.map(|state| &state["value"]);
     let wrote = memo.map(|memo| &memo["wrote"]["value"]).filter(|value| !value.is_null());

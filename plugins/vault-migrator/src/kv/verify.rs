@@ -28,7 +28,11 @@ pub(crate) fn verify(copied: &CopiedKv, pre_image: Option<&Value>, stage: Stage)
     let same = |name: &str| there.map(|state| &state[name]) == should.map(|state| &state[name]);
     let versions = wanted.slots.len();
     Ok(vec![
-        Check::application("versions-read-back", same("versions") && same("current") && same("kept"), named(&format!("{versions} versions"))),
+        Check::application(
+            "versions-read-back",
+            same("versions") && same("current") && same("kept"),
+            named(&format!("{versions} versions")),
+        ),
         Check::application("settings-read-back", same("settings"), named("limits and custom metadata")),
     ])
 }

@@ -50,7 +50,9 @@ impl Walk<'_> {
             let flow = if !(path.starts_with(self.prefix) || self.prefix.starts_with(&path) && path.ends_with('/')) || self.skips(&path) {
                 continue;
             } else if !addressable(&name) {
-                if path.as_str() <= self.after { continue }
+                if path.as_str() <= self.after {
+                    continue;
+                }
                 visit(Met::NotAddressable(&path), self.requests)?
             } else if path.ends_with('/') {
                 // Everything in a folder before `after` is before it too.

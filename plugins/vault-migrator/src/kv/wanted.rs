@@ -64,7 +64,8 @@ impl Wanted {
                     Some(Slot::Value { value, .. }) => Some(value),
                     _ => None,
                 };
-                let versions = slots.iter().filter_map(|(number, slot)| Some((number.to_string(), slot.entry(&copied.to_limits)?))).collect();
+                let versions =
+                    slots.iter().filter_map(|(number, slot)| Some((number.to_string(), slot.entry(&copied.to_limits)?))).collect();
                 let mut state = state(&settings, current, versions, latest);
                 if let Some(base) = &copied.base {
                     state["kept"] = base.kept.clone().into();

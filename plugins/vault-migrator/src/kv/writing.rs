@@ -64,19 +64,41 @@ impl Writing<'_> {
         self.set(settings)
     }
 
-    /// Gives the versions the states that they should have.
+    /// Gives the versions the states that they should have; says whether there was anything to do.
     pub(crate) fn states(&self) -> Result<bool, Failure> {
-        let target = &self.copied.target;
-        let wants = |wanted: fn(&Slot) -> bool| self.wanted.slots.iter().filter(move |(_, slot)| wanted(slot)).map(|(number, _)| *number);
-        let present = History::read(TARGET, target)?.unwrap_or_default();
-        let is = |number: &u64, version: fn(&Version) -> bool| present.versions.get(number).is_some_and(version);
-        let destroy: Vec<u64> =
-            wants(|slot| *slot == Slot::Tombstone).filter(|number| is(number, |version| *version != Version::Destroyed)).collect();
-        let delete: Vec<u64> =
-            wants(|slot| matches!(slot, Slot::Recovered(_))).filter(|number| is(number, |version| matches!(version, Version::Live { .. }))).collect();
-        store::change(Verb::Destroy, TARGET, target, &destroy)?;
-        store::change(Verb::Delete, TARGET, target, &delete)?;
+        if self.wanted.slots.values().all(|slot| matches!(slot, Slot::Value { .. })) {
+            return Ok(false);
+        }
+        let (destroy, delete) = self.open(&self.metadata()?);
+        store::change(Verb::Destroy, TARGET, &self.copied.target, &destroy)?;
+        store::change(Verb::Delete, TARGET, &self.copied.target, &delete)?;
         Ok(!destroy.is_empty() || !delete.is_empty())
+    }
+
+    /// Deletions and destructions answer success even where they do nothing.
+    pub(crate) fn read_back(&self) -> Result<(), Failure> {
+        let metadata = self.metadata()?;
+        let (destroy, delete) = self.open(&metadata);
+        if destroy.is_empty() && delete.is_empty() && Settings::of(&metadata) == self.wanted.settings {
+            return Ok(());
+        }
+        let full = self.copied.target.full();
+        Err(Failure::unavailable(format!("{TARGET}:{full} did not take all states and settings that it was given")))
+    }
+
+    /// Versions that are still to be destroyed, and to be soft-deleted.
+    fn open(&self, metadata: &Value) -> (Vec<u64>, Vec<u64>) {
+        let facts = |number: &u64| metadata["versions"].get(number.to_string());
+        let is_whole = |(number, _): &(&u64, &Slot)| facts(number).is_some_and(|facts| facts["destroyed"] != true);
+        let is_live = |(number, _): &(&u64, &Slot)| facts(number).is_some_and(|facts| facts["deletion_time"] == "");
+        let slots = || self.wanted.slots.iter();
+        let destroy = slots().filter(|(_, slot)| **slot == Slot::Tombstone).filter(is_whole).map(|(number, _)| *number);
+        let delete = slots().filter(|(_, slot)| matches!(slot, Slot::Recovered(_))).filter(is_live).map(|(number, _)| *number);
+        (destroy.collect(), delete.collect())
+    }
+
+    fn metadata(&self) -> Result<Value, Failure> {
+        Ok(store::metadata(TARGET, &self.copied.target)?.unwrap_or_default())
     }
 }
 

@@ -173,9 +173,12 @@ fn files_become_keys() {
     let folder = folder.with(SOURCE, "web.yaml", json!({"tls": {"key": "k"}}));
     let server = Vault::new().folder(folder).v2(TARGET, MOUNT, 0, 0).install();
     let changes = copies(json!({"from": "files", "target_prefix": "apps/"}));
-    assert_eq!(changes.iter().map(|change| change.subject[0].path.as_str()).collect::<Vec<_>>(), ["secret/apps/pay/api/DB_PASSWORD", "secret/apps/web/tls"]);
+    assert_eq!(
+        changes.iter().map(|change| change.subject[0].path.as_str()).collect::<Vec<_>>(),
+        ["secret/apps/pay/api/DB_PASSWORD", "secret/apps/web/tls"]
+    );
     assert!(losses(&changes[1]).contains(&("not-addressable", 2)));
-    let there: Vec<There> = changes.iter().map(|change| super::there(&server, change)).collect();
+    let there: Vec<There> = changes.iter().map(|change| there(&server, change)).collect();
     assert_eq!(shown(&server, TARGET, "apps/web/tls")[0].2, Some(json!({"value": {"key": "k"}})));
     changes.iter().zip(&there).for_each(|(change, there)| back(change, there));
     let whole = copies(json!({"from": "files", "each": "file"}));

@@ -18,7 +18,7 @@ fn keys_that_other_tools_lose_are_copied() {
     fill(&server, "deep", &[json!({"a": {"b": [1, {"c": null}], "d": ""}})]);
     let changes = copies(json!({}));
     assert_eq!(changes.len(), 7);
-    let there: Vec<There> = changes.iter().map(|change| super::there(&server, change)).collect();
+    let there: Vec<There> = changes.iter().map(|change| there(&server, change)).collect();
     assert_eq!(server.paths(TARGET, MOUNT), server.paths(SOURCE, MOUNT));
     for path in ["empty", "null", "deep"] {
         assert_eq!(shown(&server, TARGET, path), shown(&server, SOURCE, path), "{path}");
