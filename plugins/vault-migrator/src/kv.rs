@@ -1,4 +1,4 @@
-//! Secrets in KV mounts of Vault and OpenBao, with every version.
+//! Secrets in KV mounts of Vault and `OpenBao`, with every version.
 //!
 //! - [`key`], [`store`]: what a key is, and the requests
 //! - [`mount`], [`settings`], [`history`]: what is read of a mount and of a key

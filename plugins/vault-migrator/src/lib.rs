@@ -3,7 +3,7 @@
 //! - [`copy`]: `copy-files`, a legacy folder into an age-encrypted one, one change per secret
 //! - [`retire`]: `retire-files`, the legacy file moved aside
 //! - [`destroy`]: `destroy-files`, the way back given up
-//! - [`kv`]: `copy-kv`, `retire-kv`, `destroy-kv`, the same for KV mounts of Vault and OpenBao
+//! - [`kv`]: `copy-kv`, `retire-kv`, `destroy-kv`, the same for KV mounts of Vault and `OpenBao`
 
 mod copy;
 mod destroy;

@@ -271,6 +271,7 @@ impl<'p> Draft<'p> {
             Offer::Change(change) => self.changes.push(*change),
             Offer::Conflict(text) => self.conflicts.push(text),
             Offer::Unreadable => self.unreadable.push(path.to_owned()),
+            Offer::NotAddressable => self.miss(path),
             Offer::Gone => {}
         }
         Ok(())
@@ -290,7 +291,7 @@ impl<'p> Draft<'p> {
         self.cursor.changes += u64::try_from(self.changes.len()).unwrap_or(u64::MAX);
         if let (Some(change), false) = (self.changes.last_mut(), self.cursor.pending.is_empty()) {
             let count = u32::try_from(self.cursor.pending.len()).unwrap_or(u32::MAX);
-            change.summary.push_str(&format!("; {count} names beside it cannot be addressed"));
+            change.summary = format!("{}; {count} names beside it cannot be addressed", change.summary);
             change.losses.push(Loss { count, ..Loss::new("not-addressable", listed(&self.cursor.pending)) });
             self.cursor.pending.clear();
         }
@@ -308,9 +309,9 @@ impl<'p> Draft<'p> {
 
 fn listed(names: &[String]) -> String {
     let printable = |name: &String| name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>();
-    let named = names.iter().take(NAMED).map(printable).collect::<Vec<_>>().join(", ");
+    let first = names.iter().take(NAMED).map(printable).collect::<Vec<_>>().join(", ");
     match names.len().checked_sub(NAMED).filter(|more| *more > 0) {
-        Some(more) => format!("{named} and {more} more"),
-        None => named,
+        Some(more) => format!("{first} and {more} more"),
+        None => first,
     }
 }

@@ -1,4 +1,4 @@
-//! Durations and times as Vault and OpenBao write them.
+//! Durations and times as Vault and `OpenBao` write them.
 
 /// The seconds of a Go duration such as `3h25m19s` or `0s`, rounded up; none if it is none or negative.
 pub(crate) fn seconds(text: &str) -> Option<u64> {

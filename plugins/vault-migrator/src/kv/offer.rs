@@ -29,6 +29,8 @@ pub(crate) enum Offer {
     Conflict(String),
     /// The source's key may be listed, but not read.
     Unreadable,
+    /// One of the servers takes no such name: some refuse what others once stored.
+    NotAddressable,
     /// It vanished between the list and the read.
     Gone,
 }
@@ -45,6 +47,7 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key) -
         Ok(Some(source)) => source,
         Ok(None) => return Ok(Offered { offer: Offer::Gone, requests: 1 }),
         Err(Failure::Denied(_)) if origin.key().is_some() => return Ok(Offered { offer: Offer::Unreadable, requests: 1 }),
+        Err(Failure::InvalidInput(_)) if origin.key().is_some() => return Ok(not_addressable()),
         Err(failure) => return Err(failure),
     };
     let mut copied = CopiedKv {
@@ -60,7 +63,10 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key) -
         to_limits: sides.target.limits.clone(),
         target_seen: None,
     };
-    let found = Found::read(&copied, Some(&source))?;
+    let found = match Found::read(&copied, Some(&source)) {
+        Err(Failure::InvalidInput(_)) => return Ok(not_addressable()),
+        found => found?,
+    };
     let requests = u32::try_from(3 + source.versions.len() + found.history.as_ref().map_or(0, |history| history.versions.len()));
     let requests = requests.unwrap_or(u32::MAX);
     let mut wanted = Wanted::of(&copied, &source);
@@ -70,8 +76,7 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key) -
         copied.target_seen = Some(fingerprint(&json!(found.state)));
         equal = found.state == wanted.state;
         match input.existing {
-            Existing::Present if equal => {}
-            Existing::Merge if equal => {}
+            Existing::Present | Existing::Merge if equal => {}
             Existing::Merge => match merged(&mut copied, &source, found.history.as_ref()) {
                 Ok(()) => wanted = Wanted::of(&copied, &source),
                 Err(why) => return Ok(Offered { offer: Offer::Conflict(format!("{} ({why})", copied.target.full())), requests }),
@@ -87,6 +92,10 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key) -
     }
     let change = change(copied, &source, &wanted, there, equal)?;
     Ok(Offered { offer: Offer::Change(Box::new(change)), requests })
+}
+
+fn not_addressable() -> Offered {
+    Offered { offer: Offer::NotAddressable, requests: 2 }
 }
 
 /// Adds the source's versions to a key that is there.

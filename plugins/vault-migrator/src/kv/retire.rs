@@ -189,9 +189,10 @@ fn planned(key: &Key, copy: &Change) -> Result<Change, Failure> {
     let scheduled = numbers(&history, |version| matches!(version, Version::Live { deletion: Some(_), .. })).len();
     let full = key.full();
     let list = live.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
-    let by_hand = match live.is_empty() {
-        true => "nothing was written: nothing is to be undone".to_owned(),
-        false => format!("at the source: bao kv undelete -versions={list} -mount={} {}", quoted(&key.mount), quoted(&key.path)),
+    let by_hand = if live.is_empty() {
+        "nothing was written: nothing is to be undone".to_owned()
+    } else {
+        format!("at the source: bao kv undelete -versions={list} -mount={} {}", quoted(&key.mount), quoted(&key.path))
     };
     let summary = format!(
         "soft-delete {} live version{} of {full}; `destroy-kv` would take away {} with data and the metadata",

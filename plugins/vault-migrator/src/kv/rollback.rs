@@ -40,8 +40,7 @@ fn refuse_foreign(copied: &CopiedKv, history: &History, memo: Option<&Value>) ->
     let Some(wrote) = memo.map(|memo| &memo["wrote"]) else { return Ok(()) };
     let ours = |(number, version): (&u64, &Version)| match version {
         Version::Live { value, .. } => *value == json!({}) || wrote["versions"][number.to_string()]["value"] == *value,
-        Version::Deleted => true,
-        Version::Destroyed => true,
+        Version::Deleted | Version::Destroyed => true,
     };
     let newer = wrote["current"].as_u64().is_some_and(|current| history.current > current);
     if newer || !history.versions.iter().all(ours) {
@@ -57,11 +56,9 @@ fn unmerge(copied: &CopiedKv, history: &History, base: &Base, pre_image: &Value)
     }
     let mut newest = history.current;
     let old = Some(&pre_image["latest"]).filter(|latest| !latest.is_null());
-    if newest > base.current && history.latest() != old {
-        if let Some(old) = old {
-            newest += 1;
-            writing::write(&copied.target, newest, old)?;
-        }
+    if let Some(old) = old.filter(|old| newest > base.current && history.latest() != Some(old)) {
+        newest += 1;
+        writing::write(&copied.target, newest, old)?;
     }
     let last = if old.is_some() { newest.saturating_sub(1) } else { newest };
     let ours = |number: &&u64| **number > base.current && **number <= last;

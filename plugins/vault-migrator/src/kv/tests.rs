@@ -24,7 +24,9 @@ pub(super) fn servers() -> Vault {
 
 /// Somebody writes documents one after the other to a source key.
 pub(super) fn fill(vault: &Server, path: &str, documents: &[Value]) {
-    documents.iter().for_each(|document| vault.put(SOURCE, MOUNT, path, document.clone()));
+    for document in documents {
+        vault.put(SOURCE, MOUNT, path, document.clone());
+    }
 }
 
 /// The first page of a plan.
@@ -37,7 +39,8 @@ pub(super) fn copies(more: Value) -> Vec<Change> {
     planned("copy-kv", &input(more), &[]).expect("a plan")
 }
 
-pub(super) fn input(more: Value) -> Value {
+pub(super) fn input(more: impl Into<Value>) -> Value {
+    let more: Value = more.into();
     let mut input = json!({ "mount": MOUNT });
     for (name, value) in more.as_object().into_iter().flatten() {
         input[name] = value.clone();

@@ -200,10 +200,12 @@ pub(crate) fn kept(history: &History, base: u64) -> Map<String, Value> {
 }
 
 fn state(settings: &Settings, current: u64, versions: Map<String, Value>, latest: Option<&Value>) -> Value {
+    let versions = Value::Object(versions);
     json!({ "settings": settings.document(), "current": current, "versions": versions, "latest": latest })
 }
 
 fn with_recovered(copied: &CopiedKv, target: Option<Value>, recovered: Map<String, Value>) -> Option<Value> {
+    let recovered = Value::Object(recovered);
     if copied.recover.is_empty() { target } else { Some(json!({ "target": target, "recovered": recovered })) }
 }
 

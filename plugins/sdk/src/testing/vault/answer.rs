@@ -170,7 +170,8 @@ impl Config {
     }
 }
 
-fn shown(data: Value) -> Response {
+fn shown(data: impl Into<Value>) -> Response {
+    let data: Value = data.into();
     Response { status: 200, headers: Vec::new(), body: Some(json!({ "data": data })) }
 }
 

@@ -180,7 +180,9 @@ fn files_become_keys() {
     assert!(losses(&changes[1]).contains(&("not-addressable", 2)));
     let there: Vec<There> = changes.iter().map(|change| there(&server, change)).collect();
     assert_eq!(shown(&server, TARGET, "apps/web/tls")[0].2, Some(json!({"value": {"key": "k"}})));
-    changes.iter().zip(&there).for_each(|(change, there)| back(change, there));
+    for (change, there) in changes.iter().zip(&there) {
+        back(change, there);
+    }
     let whole = copies(json!({"from": "files", "each": "file"}));
     super::there(&server, &whole[1]);
     assert_eq!(shown(&server, TARGET, "web")[0].2, Some(json!({"tls": {"key": "k"}})));

@@ -42,7 +42,9 @@ fn a_secret_and_a_folder_of_one_name_are_two() {
     }
     let changes = copies(json!({}));
     assert_eq!(changes.len(), 7);
-    changes.iter().for_each(|change| drop(there(&server, change)));
+    for change in &changes {
+        there(&server, change);
+    }
     assert_eq!(server.paths(TARGET, MOUNT), server.paths(SOURCE, MOUNT));
 }
 
@@ -59,6 +61,19 @@ fn names_that_cannot_be_addressed_are_told() {
     assert!(page.changes[0].summary.contains("4 names"), "{}", page.changes[0].summary);
     server.remove(SOURCE, MOUNT, "a");
     assert!(matches!(planned("copy-kv", &input(json!({})), &[]), Err(Failure::Unsupported(_))));
+}
+
+#[test]
+fn names_that_a_server_refuses_are_told() {
+    let server = servers().install();
+    for path in ["a", "b\tb", "c\tc", "d"] {
+        fill(&server, path, &[json!({"v": "1"})]);
+    }
+    server.break_requests("GET source:v1/secret/metadata/b\tb", 400);
+    server.break_requests("GET target:v1/secret/metadata/c\tc", 400);
+    let changes = copies(json!({}));
+    assert_eq!(changes.len(), 2);
+    assert!(losses(&changes[1]).contains(&("not-addressable", 2)));
 }
 
 #[test]

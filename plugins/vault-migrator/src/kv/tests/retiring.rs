@@ -7,7 +7,9 @@ fn copied() -> (Server, Vec<Change>) {
     fill(&server, "k", &[json!({"a": "1"}), json!({"a": "2"}), json!({"a": "3"})]);
     server.change(SOURCE, MOUNT, "k", |stored, now| stored.soft_delete(&[2], now));
     let copies = copies(json!({}));
-    copies.iter().for_each(|change| drop(there(&server, change)));
+    for change in &copies {
+        there(&server, change);
+    }
     (server, copies)
 }
 
@@ -121,7 +123,9 @@ fn files_are_retired_as_files() {
     let folder = Folder::new().sealing(SOURCE).with(SOURCE, "api.env", json!({"A": "1", "B": "2"}));
     let server = Vault::new().folder(folder).v2(TARGET, MOUNT, 0, 0).install();
     let copies = copies(json!({"from": "files"}));
-    copies.iter().for_each(|change| drop(there(&server, change)));
+    for change in &copies {
+        there(&server, change);
+    }
     assert!(matches!(planned("retire-kv", &json!({}), &copies), Err(Failure::InvalidInput(_))));
     assert!(matches!(planned("destroy-kv", &json!({}), &copies), Err(Failure::InvalidInput(_))));
     let retired = planned("retire-files", &json!({}), &copies).expect("a plan");

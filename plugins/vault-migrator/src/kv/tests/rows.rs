@@ -24,7 +24,9 @@ fn keys_that_other_tools_lose_are_copied() {
         assert_eq!(shown(&server, TARGET, path), shown(&server, SOURCE, path), "{path}");
     }
     assert_eq!(shown(&server, TARGET, "deleted"), [(1, "destroyed", None)]);
-    changes.iter().zip(&there).for_each(|(change, there)| back(change, there));
+    for (change, there) in changes.iter().zip(&there) {
+        back(change, there);
+    }
     assert!(server.paths(TARGET, MOUNT).is_empty());
 }
 
