@@ -125,7 +125,6 @@ fn planned(key: &Key, kind: Kind, planned_seen: Option<String>, link: &Change) -
         .summary(summary)
         .by_hand(format!("cannot be undone: restore {full} from a backup of the source"))
         .loss(Loss { count, ..Loss::new("destroyed-at-source", "versions, and the key's metadata") });
-    change.subject.extend(key.other_readings(SOURCE));
     change.group.clone_from(&link.group);
     change.instruct(&Instruction::DestroyKv(DestroyedKv { seen, ..destroyed }))
 }

@@ -146,10 +146,8 @@ fn change(copied: CopiedKv, source: &History, wanted: &Wanted, there: bool, equa
         }
     };
     let mut change = Change::new(action, copied.target.object(TARGET)).group(group(&copied.origin)).summary(what).by_hand(by_hand);
-    change.subject.extend(copied.target.other_readings(TARGET));
     if let (false, Some(key)) = (copied.recover.is_empty(), copied.origin.key()) {
         change = change.also(key.object(SOURCE));
-        change.subject.extend(key.other_readings(SOURCE));
     }
     let mut losses = loss::of_copy(&copied, source, wanted);
     if let Origin::File(piece) = &copied.origin {

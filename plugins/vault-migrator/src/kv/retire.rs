@@ -201,7 +201,6 @@ fn planned(key: &Key, copy: &Change) -> Result<Change, Failure> {
         live.len() + deleted
     );
     let mut change = Change::new(Action::Remove, key.object(SOURCE)).link(&copy.id).summary(summary).by_hand(by_hand);
-    change.subject.extend(key.other_readings(SOURCE));
     change.group.clone_from(&copy.group);
     if scheduled > 0 {
         let detail = "undeleted versions have no scheduled deletion, or a new one";
