@@ -107,7 +107,7 @@ impl Driver<'_> {
                 Next::Do(command) => self.start(command),
                 Next::Record(event) => drop(self.record(&event)?),
                 Next::Ended(ending) => return Ok(ending),
-                Next::Wait { until, reason } if self.is_too_long(until, &reason) => {
+                Next::Wait { until, reason } if self.is_too_long(until, reason) => {
                     self.record(&Event::Ended { ending: Ending::Waiting { until } })?;
                 }
                 next @ (Next::Wait { .. } | Next::Busy { .. }) => {
@@ -141,9 +141,14 @@ impl Driver<'_> {
         }
     }
 
-    /// Pauses between attempts and samples are waited out; what a plugin or a gate waits for may take days.
-    fn is_too_long(&self, until: Timestamp, _reason: &WaitReason) -> bool {
-        until.since(self.outfit.clock.now()) > self.outfit.longest_wait
+    /// Pauses between attempts and samples are waited out; what a plugin or a gate waits for may take days, and so may
+    /// an outage, however short its pauses are.
+    fn is_too_long(&self, until: Timestamp, reason: WaitReason) -> bool {
+        let from = match reason {
+            WaitReason::Outage { since, .. } => since,
+            WaitReason::Change(_) | WaitReason::Sample(_) | WaitReason::Gate(_) | WaitReason::Soak(_) => self.outfit.clock.now(),
+        };
+        until.since(from) > self.outfit.longest_wait
     }
 
     fn start(&self, command: Command) {

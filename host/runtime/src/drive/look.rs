@@ -113,10 +113,7 @@ impl Performer {
                     let detail = checks.iter().find(|check| check.verdict != Verdict::Pass);
                     let detail =
                         detail.map_or_else(|| "no check gave a result".to_owned(), |check| format!("`{}`: {}", check.name, check.detail));
-                    if verdict == Verdict::Inconclusive {
-                        return Err(Failure { case: FailureCase::Unavailable, code: Some("CUT3413".to_owned()), text: detail });
-                    }
-                    Recheck::CheckFailed(detail)
+                    if verdict == Verdict::Inconclusive { Recheck::Inconclusive(detail) } else { Recheck::CheckFailed(detail) }
                 }
             }
         };
