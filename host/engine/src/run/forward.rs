@@ -137,7 +137,8 @@ impl Run {
     }
 
     fn compared(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, came_back: CameBack, relation: Relation) {
-        let next = if matches!(relation, Relation::PreImage | Relation::Other) { self.apply_again(at, change, attempt, came_back) } else { None };
+        let next =
+            if matches!(relation, Relation::PreImage | Relation::Other) { self.apply_again(at, change, attempt, came_back) } else { None };
         let state = &mut self.changes[change.index()];
         // The look has settled it: what is there is known now. A write without an answer may still arrive, though.
         state.unknown = false;

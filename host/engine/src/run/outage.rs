@@ -93,7 +93,9 @@ impl Run {
 /// Whether this tells that the backend does what the change needs of it.
 fn answers(event: &Event) -> bool {
     match event {
-        Event::ApplyEnded { outcome, .. } | Event::RollbackEnded { outcome, .. } => matches!(outcome, Outcome::Done | Outcome::Again { .. }),
+        Event::ApplyEnded { outcome, .. } | Event::RollbackEnded { outcome, .. } => {
+            matches!(outcome, Outcome::Done | Outcome::Again { .. })
+        }
         // That it can be looked at does not tell that it can be written.
         Event::Compared { relation, .. } => matches!(relation, Relation::Expected | Relation::NewExpected),
         Event::Captured { .. } | Event::Checked { .. } | Event::Proved { .. } | Event::Rechecked { .. } => true,

@@ -259,7 +259,8 @@ fn walls_that_read_a_large_step_hold_it_without_squares() {
     let names: Vec<(String, String)> = (0..count).map(|number| (format!("c{number}"), format!("o{number}"))).collect();
     let made: Vec<(&str, &str, &[&str])> = names.iter().map(|(id, object)| (id.as_str(), object.as_str(), &[][..])).collect();
     let later: Vec<String> = (0..count).map(|number| format!("p{number}")).collect();
-    let used: Vec<(&str, &str, &[&str])> = names.iter().zip(&later).map(|((id, _), object)| (id.as_str(), object.as_str(), &[][..])).collect();
+    let used: Vec<(&str, &str, &[&str])> =
+        names.iter().zip(&later).map(|((id, _), object)| (id.as_str(), object.as_str(), &[][..])).collect();
     let wall = |step: &mut PlannedStep, operation: &mut PlannedOperation| {
         step.reads = vec![StepNo(0)];
         operation.irreversible = true;
@@ -283,7 +284,8 @@ fn long_chains_and_many_links_go_back_without_squares() {
     let linked = |step: &mut PlannedStep, _: &mut PlannedOperation| step.linked = vec![StepNo(0)];
     let about: Vec<(String, String)> = (0..20).map(|number| (format!("r{number}"), format!("old{number}"))).collect();
     let about: Vec<(&str, &str, &[&str])> = about.iter().map(|(id, object)| (id.as_str(), object.as_str(), &links[..])).collect();
-    let plan = Draft::new().step("shift", collapses, &shifts).step("note", linked, &about).step("last", plain, &[("f", "z", &[])]).plan(|_| {});
+    let plan =
+        Draft::new().step("shift", collapses, &shifts).step("note", linked, &about).step("last", plain, &[("f", "z", &[])]).plan(|_| {});
     let mut world = World::new(plan);
     world.values.insert("w".into(), "0".into());
     world.fault("last/f", Fault::Denied);

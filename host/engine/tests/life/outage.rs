@@ -113,7 +113,8 @@ fn a_step_may_have_no_patience_at_all() {
 #[test]
 fn an_outage_on_the_way_back_is_stuck_and_both_commands_go_on() {
     for asked_again in [true, false] {
-        let plan = Draft::new().step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])]).step("last", plain, &[("f", "z", &[])]).plan(|_| {});
+        let plan =
+            Draft::new().step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])]).step("last", plain, &[("f", "z", &[])]).plan(|_| {});
         let mut world = World::new(plan);
         world.fault("last/f", Fault::CheckFails);
         while !world.run.goes_backward() {

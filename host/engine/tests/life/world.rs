@@ -449,7 +449,11 @@ impl World {
                 self.record(Event::WriteAnswered { change, write: 1, status: 204 });
                 if self.has(change, Fault::Trespasses) {
                     Outcome::Failed(failure(FailureCase::Refused))
-                } else if half { Outcome::Failed(failure(FailureCase::Denied)) } else { Outcome::Done }
+                } else if half {
+                    Outcome::Failed(failure(FailureCase::Denied))
+                } else {
+                    Outcome::Done
+                }
             }
         };
         Event::ApplyEnded { change, outcome }
