@@ -5,6 +5,7 @@ mod conflict;
 mod crash;
 mod damage;
 mod drift;
+mod expiry;
 mod files;
 mod health;
 mod hostile;

@@ -224,10 +224,14 @@ impl Memories {
         if let Some(memory) = memories.get(&change) {
             return Ok(memory.clone());
         }
-        let memory = ChangeMemory::load(outfit.sealed.clone(), outfit.key.clone(), change, plan.name_of(change))?;
-        let memory = Arc::new(memory);
+        let memory = Arc::new(Self::load(outfit, plan, change)?);
         memories.insert(change, memory.clone());
         Ok(memory)
+    }
+
+    /// The memory of a change that is not under way itself: nobody keeps it.
+    fn load(outfit: &Outfit, plan: &Plan, change: ChangeNo) -> Result<ChangeMemory, Failure> {
+        ChangeMemory::load(outfit.sealed.clone(), outfit.key.clone(), change, plan.name_of(change))
     }
 
     fn forget(&self, change: ChangeNo) {
