@@ -31,7 +31,8 @@ pub(crate) fn sandbox(folder: &Path) -> Arc<Sandbox> {
 
 /// Plans a workflow without mistakes, as `cutover run` does.
 pub(crate) async fn plan(rig: &Rig, text: &str, components: BTreeMap<String, Vec<u8>>) -> Prepared {
-    let (workflow, _) = Workflow::parse(text);
+    let (workflow, mistakes) = Workflow::parse(text);
+    assert!(mistakes.is_empty(), "{mistakes:#?}");
     let workflow = workflow.expect("a workflow");
     let problems = workflow.check(&catalog(&components).expect("a catalog"));
     assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:#?}");
@@ -89,7 +90,7 @@ id = "put"
 uses = "guest.put"
 with = {{ count = {count} }}
 connections = {{ target = "memory" }}
-parallel = 16
+rollout = {{ parallel = 16 }}
 "#
     )
 }

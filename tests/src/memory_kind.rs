@@ -37,6 +37,7 @@ struct Content {
     mishaps: Vec<(String, VecDeque<Mishap>)>,
     service: Option<Service>,
     after_effect: Option<AfterEffect>,
+    away: Option<Away>,
 }
 
 #[derive(Clone)]
@@ -50,6 +51,9 @@ type Service = Box<dyn Fn(&str, &str, Option<&Value>) -> Option<(u16, Value)> + 
 
 /// Told after each write that changed something how many there were.
 type AfterEffect = Box<dyn Fn(usize) + Send + Sync>;
+
+/// Whether the server answers nothing but 503 now.
+type Away = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// One request and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +164,11 @@ impl MemoryServer {
         self.content().after_effect = Some(Box::new(told));
     }
 
+    /// Answers every request with 503, as a sealed server does, as long as this says so.
+    pub fn away(&self, away: impl Fn() -> bool + Send + Sync + 'static) {
+        self.content().away = Some(Box::new(away));
+    }
+
     fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().expect("nobody panics while holding it")
     }
@@ -167,7 +176,8 @@ impl MemoryServer {
     fn answer(&self, request: &WireRequest) -> Result<WireResponse, SendError> {
         let mut content = self.content();
         let line = format!("{} {}", request.method, request.path);
-        let mishap = content.mishap(&line);
+        let is_away = content.away.as_ref().is_some_and(|away| away());
+        let mishap = if is_away { Mishap::Status(503) } else { content.mishap(&line) };
         let answered = match mishap {
             Mishap::NotSent => {
                 let text = "the connection was refused".to_owned();

@@ -89,7 +89,7 @@ impl ExitCode {
             Self::RolledBack => "failed and rolled back, start state verified",
             Self::Stuck => "failed and something stayed: a person is needed",
             Self::Paused => "stands still by policy; resume or rollback goes on",
-            Self::Waiting => "waits for a gate or a long operation; resume goes on",
+            Self::Waiting => "waits for a gate, a long operation or a backend; resume goes on",
             Self::Unapproved => "an approval is missing, rejected, expired or for another plan",
             Self::Stale => "the world moved since the plan; nothing was written",
             Self::Untrusted => "a digest, signature, journal or trust policy does not hold",

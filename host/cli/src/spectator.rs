@@ -22,10 +22,10 @@ use crate::{
     signal::{self, Signal, Stop},
 };
 
-/// Above this many changes a view is made at most every [`PAUSE`] milliseconds: making one looks at all of them.
-const LARGE: usize = 2_000;
-/// In milliseconds.
-const PAUSE: u64 = 250;
+/// Making a view looks at all changes: between two there is a millisecond for each so many of them.
+const CHANGES_A_MILLISECOND: u64 = 20;
+/// The longest time between two views while something happens, in milliseconds.
+const LONGEST_PAUSE: u64 = 250;
 
 /// Sees every event of a run.
 pub(crate) struct Spectator<'p> {
@@ -64,10 +64,13 @@ impl<'p> Spectator<'p> {
     /// Takes note of one event.
     pub(crate) fn see(&mut self, run: &Run, at: Timestamp, event: &Event) {
         self.seq += 1;
-        let line = EventLine::new(&self.id, run.plan(), self.seq, at, event);
-        self.write(&line);
+        if self.events.is_some() || self.console.output() == Output::Jsonl {
+            let line = EventLine::new(&self.id, run.plan(), self.seq, at, event);
+            self.write(&line);
+        }
         let began = *self.began.get_or_insert(at);
-        let is_due = run.plan().changes.len() <= LARGE || self.shown.is_none_or(|shown| at.0 >= shown.0 + PAUSE);
+        let pause = (run.plan().changes.len() as u64 / CHANGES_A_MILLISECOND).min(LONGEST_PAUSE);
+        let is_due = self.shown.is_none_or(|shown| at.0 >= shown.0 + pause);
         if is_due || matches!(event, Event::Ended { .. }) {
             self.shown = Some(at);
             let standing = Standing { id: &self.id, run, head: String::new(), now: at, is_driven: true };

@@ -422,7 +422,7 @@ fn what_is_no_component_is_refused_with_a_reason() {
     --- stdout
     --- stderr
     error[CUT3121]: `text.wasm` is no plugin that this version can use
-      caused by: this is no WebAssembly component: magic header not detected: bad magic number - expected=[\n    0x0,\n    0x61,\n    0x73,\n    0x6d,\n] actual=[\n    0x68,\n    0x65,\n    0x6c,\n    0x6c,\n] (at offset 0x0)
+      caused by: this is no WebAssembly component: the file does not begin with the four bytes `\0asm`
     ");
     assert_snapshot!(seen(&cutover(folder.path(), "plugin inspect module.wasm")), @r"
     exit 1

@@ -51,10 +51,12 @@ pub enum Command {
 }
 
 /// Why nothing can happen before some time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReason {
     /// A change waits: for something the plugin named, or before another attempt.
     Change(ChangeNo),
+    /// A backend cannot be reached, or asks to wait, longer than the attempts last; the run has stood still since then.
+    Outage { change: ChangeNo, since: Timestamp },
     /// A probe's next sample.
     Sample(StepNo),
     /// A gate.

@@ -117,6 +117,8 @@ pub enum Recheck {
     TargetMoved,
     /// Its checks no longer pass.
     CheckFailed(String),
+    /// Its checks could not tell.
+    Inconclusive(String),
 }
 
 /// What trying the old path found.

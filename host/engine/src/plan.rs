@@ -223,6 +223,9 @@ pub struct PlannedOperation {
     pub attempts: u32,
     /// The first pause between two attempts; it doubles.
     pub backoff: Span,
+    /// How long an outage may last before it fails a change on its way forward; none is until it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage: Option<Span>,
     /// True if nothing of it can be undone, by the operator's or the manifest's word.
     pub irreversible: bool,
     /// False if a change that ended without an answer must not be applied again.

@@ -5,6 +5,7 @@ mod agenda;
 mod backward;
 mod chain;
 mod forward;
+mod outage;
 mod outlook;
 mod rollout;
 mod sampling;
@@ -63,6 +64,8 @@ pub struct Run {
     dual_run: DualRunState,
     pre_images_destroyed: bool,
     last: Timestamp,
+    /// When a change last came to rest, or found its backend again.
+    advanced: Timestamp,
 }
 
 /// What the run as a whole is doing.
@@ -122,6 +125,7 @@ impl Run {
             dual_run: DualRunState::default(),
             pre_images_destroyed: false,
             last: Timestamp(0),
+            advanced: Timestamp(0),
         }
     }
 
@@ -152,7 +156,7 @@ impl Run {
                 let change = about_a_change.change().filter(|change| change.index() < self.changes.len());
                 let change = change.ok_or_else(|| self.illegal(event))?;
                 self.admit_unasked(change);
-                match self.changes[change.index()].stage {
+                let result = match self.changes[change.index()].stage {
                     Stage::Blocked
                     | Stage::BackLook { .. }
                     | Stage::Back { .. }
@@ -160,7 +164,11 @@ impl Run {
                     | Stage::BackCompare { .. }
                     | Stage::BackCheck { .. } => self.apply_backward(at, change, event),
                     _ => self.apply_forward(at, change, event),
+                };
+                if result.is_ok() {
+                    self.end_outage(at, change, event);
                 }
+                result
             }
         }
     }
@@ -195,6 +203,7 @@ impl Run {
         }
         match self.mode {
             Mode::Forward => {
+                self.hurry_all(at);
                 self.take_retirements_back();
                 self.retry_failed(at);
             }
@@ -212,8 +221,10 @@ impl Run {
         match self.mode {
             Mode::Forward => self.mode = Mode::Draining(Turn::Stop { backward: false }),
             Mode::Backward => self.mode = Mode::Draining(Turn::Stop { backward: true }),
-            // It is coming to rest already; a run that must go back still does so when it is resumed.
-            Mode::Draining(_) => {}
+            // A run that was about to go back does so when it is resumed.
+            Mode::Draining(Turn::Back) => self.mode = Mode::Draining(Turn::Stop { backward: true }),
+            // It is coming to rest already.
+            Mode::Draining(Turn::Pause | Turn::Stop { .. }) => {}
             Mode::New | Mode::Ended { .. } => return Err(self.illegal(event)),
         }
         Ok(())
@@ -238,8 +249,6 @@ impl Run {
             return Err(self.illegal(event));
         }
         self.mode = Mode::Backward;
-        self.changes.iter_mut().for_each(|change| change.calling_since = None);
-        self.series.clear();
         self.begin_retreat(at);
         self.rebuild_agenda();
         Ok(())
@@ -247,7 +256,8 @@ impl Run {
 
     fn ended(&mut self, event: &Event, ending: Ending) -> Result<(), IllegalEvent> {
         let backward = match (self.mode, ending) {
-            (Mode::Forward, Ending::Completed | Ending::Waiting { .. } | Ending::Paused) | (Mode::Draining(Turn::Pause), Ending::Paused) => false,
+            (Mode::Forward, Ending::Completed | Ending::Waiting { .. } | Ending::Paused)
+            | (Mode::Draining(Turn::Pause), Ending::Paused) => false,
             (Mode::Draining(Turn::Stop { backward }), Ending::Interrupted) => backward,
             (Mode::Backward, Ending::RolledBack | Ending::Stuck | Ending::Waiting { .. }) => true,
             _ => return Err(self.illegal(event)),
@@ -285,14 +295,20 @@ impl Run {
         }
     }
 
-    /// The pause before attempt number `attempt`: doubling, with up to a quarter of jitter that is the same on replay.
+    /// The pause before attempt number `attempt`, at least `floor`.
     fn backoff(&self, change: ChangeNo, attempt: u32, floor: Span) -> Span {
+        self.pause(change, attempt, Span(u64::MAX)).max(floor)
+    }
+
+    /// The pause before attempt number `attempt`: doubling up to `longest`, with up to a quarter of jitter that is the
+    /// same on replay.
+    fn pause(&self, change: ChangeNo, attempt: u32, longest: Span) -> Span {
         let first = self.plan.operation_of(change).backoff.0;
-        let doubled = first.saturating_mul(1 << attempt.saturating_sub(2).min(10));
+        let doubled = first.saturating_mul(1 << attempt.saturating_sub(2).min(10)).min(longest.0);
         let seed =
             u64::from(change.0).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(attempt).wrapping_mul(0xbf58_476d_1ce4_e5b9));
         let jitter = (seed >> 33) % (doubled / 4 + 1);
-        Span(doubled.saturating_add(jitter).max(floor.0))
+        Span(doubled.saturating_add(jitter))
     }
 
     fn illegal(&self, event: &Event) -> IllegalEvent {

@@ -157,7 +157,7 @@ fn step(tasks: &[(String, &Operation)], probes: &[(String, &Operation)]) -> Valu
             "accept": list(&text("A material loss.")),
             "timeout": duration("Longest hook call. Default 60s."),
             "deadline": duration("Longest time for one change. Default 24h."),
-            "retry": closed(&[], &json!({ "attempts": count(1, 100, "Default 3."), "backoff": duration("Default 1s.") })),
+            "retry": closed(&[], &json!({ "attempts": count(1, 100, "Default 3."), "backoff": duration("Default 1s."), "wait": duration("How long an outage may last before the change fails. Default: until it is over.") })),
             "irreversible": { "type": "boolean" },
             "changes": { "type": "string", "pattern": "^steps\\." },
             "needs": list(&json!({ "type": "string" })),

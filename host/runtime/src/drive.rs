@@ -127,7 +127,7 @@ impl Driver<'_> {
                 Next::Do(command) => self.start(command),
                 Next::Record(event) => drop(self.record(&event)?),
                 Next::Ended(ending) => return Ok(ending),
-                Next::Wait { until, reason } if self.is_too_long(until, &reason) => {
+                Next::Wait { until, reason } if self.is_too_long(until, reason) => {
                     self.record(&Event::Ended { ending: Ending::Waiting { until } })?;
                 }
                 next @ (Next::Wait { .. } | Next::Busy { .. }) => {
@@ -161,9 +161,14 @@ impl Driver<'_> {
         }
     }
 
-    /// Pauses between attempts and samples are waited out; what a plugin or a gate waits for may take days.
-    fn is_too_long(&self, until: Timestamp, _reason: &WaitReason) -> bool {
-        until.since(self.outfit.clock.now()) > self.outfit.longest_wait
+    /// Pauses between attempts and samples are waited out; what a plugin or a gate waits for may take days, and so may
+    /// an outage, however short its pauses are.
+    fn is_too_long(&self, until: Timestamp, reason: WaitReason) -> bool {
+        let from = match reason {
+            WaitReason::Outage { since, .. } => since,
+            WaitReason::Change(_) | WaitReason::Sample(_) | WaitReason::Gate(_) | WaitReason::Soak(_) => self.outfit.clock.now(),
+        };
+        until.since(from) > self.outfit.longest_wait
     }
 
     fn start(&mut self, command: Command) {
@@ -244,10 +249,14 @@ impl Memories {
         if let Some(memory) = memories.get(&change) {
             return Ok(memory.clone());
         }
-        let memory = ChangeMemory::load(outfit.sealed.clone(), outfit.key.clone(), change, plan.name_of(change))?;
-        let memory = Arc::new(memory);
+        let memory = Arc::new(Self::load(outfit, plan, change)?);
         memories.insert(change, memory.clone());
         Ok(memory)
+    }
+
+    /// The memory of a change that is not under way itself: nobody keeps it.
+    fn load(outfit: &Outfit, plan: &Plan, change: ChangeNo) -> Result<ChangeMemory, Failure> {
+        ChangeMemory::load(outfit.sealed.clone(), outfit.key.clone(), change, plan.name_of(change))
     }
 
     fn forget(&self, change: ChangeNo) {

@@ -226,6 +226,7 @@ impl Planner<'_> {
             deadline: task.deadline,
             attempts: task.retry.attempts,
             backoff: task.retry.backoff,
+            outage: task.retry.wait,
             irreversible: task.irreversible || operation.irreversible,
             resumable: operation.resumable,
             collapses: operation.collapses,

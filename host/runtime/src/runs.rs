@@ -204,6 +204,9 @@ impl Host {
         if resumed.opened.header.plan != run.plan().digest {
             return Err(HostError::ForeignPlan { run: id.clone() });
         }
+        if run.has_no_way_back() {
+            return Err(self.finish_giving_up(&folder, resumed.journal)?.into());
+        }
         Ok(OpenRun { folder, run, journal: resumed.journal, sealed: resumed.sealed, equipment, key, text, locks })
     }
 

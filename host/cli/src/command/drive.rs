@@ -55,6 +55,10 @@ pub(super) fn rested(program: &mut Program, host: &Host, rested: &Rested, stops:
         (EndingWord::Interrupted, _) => stops.signal().map_or(ExitCode::Paused, |signal| signal.exit()),
         _ => view.exit,
     };
+    if (view.ending, wish) == (EndingWord::RolledBack, Wish::Back) {
+        // Whoever asked for this has nothing left to mend.
+        view.next = Some(format!("cutover runs show {}", rested.id));
+    }
     for (change, how) in &rested.drift.moved {
         program.console.note(&format!("left out, because it drifted: {}: {how}", rested.run.plan().name_of(*change)));
     }

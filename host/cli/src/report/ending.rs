@@ -29,6 +29,9 @@ pub struct EndingView {
     pub losses: Vec<LossEnding>,
     /// What a person has to settle.
     pub open: Vec<OpenChange>,
+    /// What cannot be reached, as long as the run waits for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<OutageView>,
     /// How long old and new have both worked; nothing once that is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dual_run: Option<DualRunView>,
@@ -107,6 +110,19 @@ pub struct CauseView {
     pub place: Option<String>,
 }
 
+/// Something that changes wait for.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutageView {
+    /// The first change that waits for it, `step/change`.
+    pub change: String,
+    /// How many changes wait for it.
+    pub changes: u64,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// What was said last.
+    pub message: String,
+}
+
 /// The clock of a dual run.
 #[derive(Debug, Clone, Serialize)]
 pub struct DualRunView {
@@ -161,6 +177,11 @@ impl EndingView {
         let mut out = String::new();
         if let Some(cause) = &self.cause {
             out.push_str(&cause.text(style));
+        }
+        for outage in &self.outages {
+            let more = if outage.changes > 1 { format!(" and {} more", outage.changes - 1) } else { String::new() };
+            let line = format!("{}{more}: {}, since {}", outage.change, outage.message, outage.since);
+            let _ = writeln!(out, "{style}waits{style:#}: {}", printable::line(&line));
         }
         let _ = writeln!(
             out,
@@ -263,6 +284,7 @@ mod tests {
                 reason: "somebody else wrote: now etag 9, ours was 4".into(),
                 commands: vec!["rm store/payments/db.age".into(), "cutover rollback 7f3a --over copy/payments/db".into()],
             }],
+            outages: Vec::new(),
             dual_run: None,
             head: "214:5be0aa".into(),
             next: Some("settle what is open, then: cutover rollback 7f3a91c2".into()),
@@ -283,6 +305,38 @@ mod tests {
                 cutover rollback 7f3a --over copy/payments/db
         Head  214:5be0aa
         Next  settle what is open, then: cutover rollback 7f3a91c2
+        ");
+    }
+
+    #[test]
+    fn what_is_waited_for_comes_first() {
+        let outage = OutageView {
+            change: "copy/payments/db".into(),
+            changes: 16,
+            since: "2026-11-22T05:00:00Z".into(),
+            message: "unavailable: read the secret: the server answered 503".into(),
+        };
+        let view = EndingView {
+            ending: EndingWord::Waiting,
+            exit: EndingWord::Waiting.exit(),
+            cause: None,
+            steps: vec![StepEnding {
+                id: "copy".into(),
+                state: "running".into(),
+                counts: counts(&[("captured", 16), ("of-them-waiting", 16)]),
+            }],
+            losses: Vec::new(),
+            open: Vec::new(),
+            outages: vec![outage],
+            next: Some("cutover resume 7f3a91c2, when it answers again  |  cutover rollback 7f3a91c2".into()),
+            ..stuck()
+        };
+        assert_snapshot!(anstream::adapter::strip_str(&view.text()), @r"
+        waits: copy/payments/db and 15 more: unavailable: read the secret: the server answered 503, since 2026-11-22T05:00:00Z
+        WAITING  exit 13  run 7f3a91c2  payments
+          running  copy  16 captured, 16 of-them-waiting
+        Head  214:5be0aa
+        Next  cutover resume 7f3a91c2, when it answers again  |  cutover rollback 7f3a91c2
         ");
     }
 

@@ -43,6 +43,8 @@ pub enum StepState {
     Waiting,
     /// Under way.
     Running,
+    /// Under way, but something cannot be reached.
+    Held,
     /// Everything verified.
     Done,
     /// `when` left it out.
@@ -64,6 +66,7 @@ impl StepState {
         match self {
             Self::Waiting => "wait",
             Self::Running => "RUN",
+            Self::Held => "HOLD",
             Self::Done => "ok",
             Self::Skipped => "skip",
             Self::Failed => "FAIL",
@@ -74,7 +77,7 @@ impl StepState {
     }
 
     const fn is_active(self) -> bool {
-        matches!(self, Self::Running | Self::Failed | Self::RollingBack | Self::Stuck)
+        matches!(self, Self::Running | Self::Held | Self::Failed | Self::RollingBack | Self::Stuck)
     }
 }
 

@@ -6,7 +6,7 @@ use cutover_engine::{Cause, ChangeBody, ChangeNo, Ending, Open, Phase, Run, RunI
 use serde::Serialize;
 
 use super::{
-    ending::{CauseView, DualRunView, EndingView, EndingWord, LossEnding, OpenChange, StepEnding},
+    ending::{CauseView, DualRunView, EndingView, EndingWord, LossEnding, OpenChange, OutageView, StepEnding},
     progress::{Snapshot, StepProgress, StepState},
 };
 use crate::error::code;
@@ -70,6 +70,7 @@ impl Standing<'_> {
             steps: self.run.steps().map(|step| self.step_ending(&step)).collect(),
             losses: self.losses(),
             open: self.run.open().enumerate().map(|(index, open)| self.open_change(&open, bodies.get(index))).collect(),
+            outages: self.outages(),
             dual_run: self.dual_run(),
             head: self.head.clone(),
             next: self.next(word),
@@ -144,6 +145,12 @@ impl Standing<'_> {
         if step.present > 0 {
             counts.insert("of-them-present-before".to_owned(), u64::from(step.present));
         }
+        if step.unchecked > 0 {
+            counts.insert("of-them-seen-by-the-host-only".to_owned(), u64::from(step.unchecked));
+        }
+        if step.waiting > 0 {
+            counts.insert("of-them-waiting".to_owned(), u64::from(step.waiting));
+        }
         StepEnding { id: self.run.plan().step(step.step).id.clone(), state: word(&step.phase), counts }
     }
 
@@ -183,6 +190,21 @@ impl Standing<'_> {
         OpenChange { change, reason: reason(open), commands }
     }
 
+    /// What cannot be reached, each thing that was said once.
+    fn outages(&self) -> Vec<OutageView> {
+        let mut views: Vec<OutageView> = Vec::new();
+        for (change, since, failure) in self.run.outages() {
+            let message = failure.to_string();
+            match views.iter_mut().find(|view| view.message == message) {
+                Some(view) => view.changes += 1,
+                None => {
+                    views.push(OutageView { change: self.run.plan().name_of(change), changes: 1, since: since.to_string(), message });
+                }
+            }
+        }
+        views
+    }
+
     fn dual_run(&self) -> Option<DualRunView> {
         let max = self.run.plan().header.dual_run.as_ref()?.max;
         if matches!(self.run.ending(), Some(Ending::Completed | Ending::RolledBack)) {
@@ -198,10 +220,15 @@ impl Standing<'_> {
             EndingWord::Completed if self.run.has_no_way_back() => Some(format!("cutover runs show {id}")),
             EndingWord::Completed => Some(format!("cutover runs show {id}  |  cutover rollback {id}")),
             EndingWord::RolledBack if self.was_asked_back() => Some(format!("cutover runs show {id}")),
+            EndingWord::RolledBack if self.has_moved_on() => Some(format!("cutover runs show {id}  |  plan again")),
             EndingWord::RolledBack => Some(format!("cutover runs show {id}  |  mend the cause, then plan again")),
+            EndingWord::Stuck if self.is_cut_off() => Some(format!("cutover rollback {id}, when it answers again")),
             EndingWord::Stuck => Some(format!("settle what is open, then: cutover rollback {id}")),
             EndingWord::Paused | EndingWord::Interrupted | EndingWord::BrokenOff => {
                 Some(format!("cutover resume {id}  |  cutover rollback {id}"))
+            }
+            EndingWord::Waiting if self.run.outages().next().is_some() => {
+                Some(format!("cutover resume {id}, when it answers again  |  cutover rollback {id}"))
             }
             EndingWord::Waiting => {
                 let until = match self.run.ending() {
@@ -214,10 +241,23 @@ impl Standing<'_> {
         }
     }
 
+    /// Whether nothing was wrong that could be mended: the world or the time moved on.
+    fn has_moved_on(&self) -> bool {
+        matches!(self.run.cause(), None | Some(Cause::Stale { .. } | Cause::DualRun { .. }))
+    }
+
+    /// Whether all that stays does so because something cannot be reached.
+    fn is_cut_off(&self) -> bool {
+        let cut_off = |open: &Open| open.failure.as_ref().is_some_and(|failure| failure.case.is_retryable());
+        let mut reasons = self.run.open().filter(|open| open.reason != StuckReason::Needed).peekable();
+        reasons.peek().is_some() && reasons.all(|open| open.reason != StuckReason::Conflict && cut_off(&open))
+    }
+
     fn step_progress(&self, step: &StepOutlook) -> StepProgress {
         let going_back = step.counts.iter().any(|(phase, _)| *phase == Phase::GoingBack);
         let state = match step.phase {
             StepPhase::Waiting => StepState::Waiting,
+            StepPhase::Running if step.waiting > 0 => StepState::Held,
             StepPhase::Running => StepState::Running,
             StepPhase::Done => StepState::Done,
             StepPhase::Skipped => StepState::Skipped,
@@ -237,7 +277,14 @@ impl Standing<'_> {
             state,
             counts: counts(step),
             done,
-            note: (cohorts > 1 && state == StepState::Running).then(|| format!("cohort {cohort} of {cohorts}")),
+            note: match state {
+                StepState::Held => {
+                    let outage = self.run.outages().find(|(change, ..)| self.run.plan().change(*change).step == step.step);
+                    outage.map(|(_, _, failure)| format!("{} waiting: {failure}", step.waiting))
+                }
+                StepState::Running => (cohorts > 1).then(|| format!("cohort {cohort} of {cohorts}")),
+                _ => None,
+            },
             elapsed,
         }
     }

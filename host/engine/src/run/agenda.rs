@@ -70,7 +70,10 @@ impl Run {
     fn idle(&self, now: Timestamp) -> Next {
         let items = self.agenda.first().map(|(due, item)| {
             let reason = match item {
-                Item::Change(change) => WaitReason::Change(*change),
+                Item::Change(change) => match self.stands_still_since(*change) {
+                    Some(since) => WaitReason::Outage { change: *change, since },
+                    None => WaitReason::Change(*change),
+                },
                 Item::Series(key) => WaitReason::Sample(key.step),
             };
             (*due, reason)

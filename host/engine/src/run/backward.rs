@@ -1,6 +1,6 @@
 //! The life of a change on the way back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
     IllegalEvent, Mode, Run,
@@ -26,6 +26,10 @@ pub(super) struct Retreat {
     open: BTreeMap<StepNo, u32>,
     /// For the newest change of a chain that goes back as one: all its members, oldest first.
     folded: BTreeMap<ChangeNo, Vec<ChangeNo>>,
+    /// For each member of such a chain its newest change.
+    newest: HashMap<ChangeNo, ChangeNo>,
+    /// Steps that stay as a whole, because something that reads them stays.
+    held: BTreeSet<StepNo>,
 }
 
 impl Retreat {
@@ -114,22 +118,29 @@ impl Run {
                     Stage::BackCheck { attempt: attempt + 1 },
                 );
             }
-            Verdict::Inconclusive | Verdict::Fail => {
-                self.stuck(change, StuckReason::NotRestored, Some(unpassed(verdict, checks, "CUT3511")));
-            }
+            // The host has looked itself and found the pre-image. Checks that cannot tell are no reason to stay.
+            Verdict::Inconclusive => self.back_unchecked(at, change),
+            Verdict::Fail => self.stuck(change, StuckReason::NotRestored, Some(unpassed(verdict, checks, "CUT3511"))),
         }
     }
 
+    fn back_unchecked(&mut self, at: Timestamp, change: ChangeNo) {
+        self.changes[change.index()].unchecked = true;
+        self.back(at, change);
+    }
+
     fn back_look_failed(&mut self, at: Timestamp, change: ChangeNo, stage: Stage, failure: &Failure) {
-        let (next, attempt) = match stage {
-            Stage::BackLook { attempt } => (Stage::BackLook { attempt: attempt + 1 }, attempt),
-            Stage::BackCompare { attempt, look } => (Stage::BackCompare { attempt, look: look + 1 }, look),
-            Stage::BackCheck { attempt } => (Stage::BackCheck { attempt: attempt + 1 }, attempt),
-            other => (other, u32::MAX),
+        let tried = match stage {
+            Stage::BackLook { attempt } | Stage::BackCheck { attempt } => attempt,
+            Stage::BackCompare { look, .. } => look,
+            other => unreachable!("{other:?} is no look"),
         };
-        match self.retry_at(at, change, self.plan.operation_of(change), attempt, failure) {
-            Some(due) => self.schedule(change, due, next),
-            None => self.stuck(change, StuckReason::Unreadable, Some(failure.clone())),
+        match (stage, self.another_attempt(at, change, tried, failure)) {
+            (Stage::BackLook { .. }, Some((due, attempt))) => self.schedule(change, due, Stage::BackLook { attempt }),
+            (Stage::BackCompare { attempt, .. }, Some((due, look))) => self.schedule(change, due, Stage::BackCompare { attempt, look }),
+            (_, Some((due, attempt))) => self.schedule(change, due, Stage::BackCheck { attempt }),
+            (Stage::BackCheck { .. }, None) => self.back_unchecked(at, change),
+            (_, None) => self.stuck(change, StuckReason::Unreadable, Some(failure.clone())),
         }
     }
 
@@ -141,7 +152,9 @@ impl Run {
             state.unknown = false;
             state.present = false;
             state.proven = false;
+            state.outage = None;
         }
+        self.advanced = self.advanced.max(at);
         if self.changes[change.index()].alone {
             self.changes[change.index()].alone = false;
             return self.settle(at, change, Stage::RolledBack);
@@ -165,12 +178,17 @@ impl Run {
         let alone = self.changes[change.index()].alone;
         let mut held = vec![(change, reason)];
         while let Some((held_change, reason)) = held.pop() {
+            // The members of a chain stay together.
+            if matches!(self.changes[held_change.index()].stage, Stage::Stuck | Stage::RolledBack) {
+                continue;
+            }
             for member in self.members(held_change) {
                 let state = &mut self.changes[member.index()];
                 if matches!(state.stage, Stage::Stuck | Stage::RolledBack) {
                     continue;
                 }
                 state.stuck = Some(reason);
+                state.outage = None;
                 self.rest(member, Stage::Stuck);
                 if !alone {
                     held.extend(self.everything_needed_by(member).into_iter().map(|needed| (needed, StuckReason::Needed)));
@@ -189,7 +207,14 @@ impl Run {
     /// Decides for every change whether and when it goes back.
     pub(super) fn begin_retreat(&mut self, at: Timestamp) {
         self.retreat = Retreat::default();
+        self.series.clear();
         let goes: Vec<ChangeNo> = (0u32..).map(ChangeNo).take(self.changes.len()).filter(|change| self.goes_back(*change)).collect();
+        for state in &mut self.changes {
+            state.outage = None;
+            if !matches!(state.stage, Stage::Back { .. } | Stage::GoingBack { .. }) {
+                state.calling_since = None;
+            }
+        }
         for change in &goes {
             let state = &mut self.changes[change.index()];
             state.stage = Stage::Blocked;
@@ -238,6 +263,7 @@ impl Run {
             }
             if members.len() > 1 {
                 members.reverse();
+                self.retreat.newest.extend(members.iter().map(|member| (*member, *newest)));
                 self.retreat.folded.insert(*newest, members);
             }
         }
@@ -256,37 +282,40 @@ impl Run {
 
     /// The change that goes back on behalf of this one.
     fn representative(&self, change: ChangeNo) -> ChangeNo {
-        self.retreat.folded.iter().find(|(_, members)| members.contains(&change)).map_or(change, |(newest, _)| *newest)
+        self.retreat.newest.get(&change).copied().unwrap_or(change)
     }
 
     /// What this change depends on, one step away, besides what its step reads: links, and the nearest change before
     /// it on each object that goes back too.
     fn dependencies(&self, change: ChangeNo) -> Vec<ChangeNo> {
-        let mut found = Vec::new();
-        let mut add = |dependency: ChangeNo| {
-            let folded = self.retreat.folded.values().any(|members| members.contains(&change) && members.contains(&dependency));
-            let dependency = if self.retreat.folded.is_empty() { dependency } else { self.representative(dependency) };
-            if !folded && !found.contains(&dependency) {
-                found.push(dependency);
-            }
-        };
-        self.plan.change(change).links.iter().for_each(|link| add(*link));
+        let mut found = self.plan.change(change).links.clone();
         let mut earlier = self.chains.before[change.index()].clone();
+        let mut passed = HashSet::new();
         while let Some(before) = earlier.pop() {
             if self.retreat.blockers.contains_key(&before) {
-                add(before);
-            } else {
+                found.push(before);
+            } else if passed.insert(before) {
                 earlier.extend(&self.chains.before[before.index()]);
             }
         }
+        let itself = self.representative(change);
+        found.iter_mut().for_each(|dependency| *dependency = self.representative(*dependency));
+        found.retain(|dependency| *dependency != itself);
+        found.sort_unstable();
+        found.dedup();
         found
     }
 
     /// All that stays if this change stays: its dependencies and the changes of the steps that its step reads.
-    fn everything_needed_by(&self, change: ChangeNo) -> Vec<ChangeNo> {
+    ///
+    /// A step is named once: from then on all of it stays.
+    fn everything_needed_by(&mut self, change: ChangeNo) -> Vec<ChangeNo> {
         let mut needed = self.dependencies(change);
-        let reads = &self.plan.step(self.plan.change(change).step).reads;
-        needed.extend(reads.iter().flat_map(|step| self.plan.changes_of(*step)));
+        for step in &self.plan.step(self.plan.change(change).step).reads {
+            if self.retreat.held.insert(*step) {
+                needed.extend(self.plan.changes_of(*step));
+            }
+        }
         needed.retain(|change| self.retreat.blockers.contains_key(change));
         needed
     }
@@ -296,7 +325,8 @@ impl Run {
         let step = self.plan.change(change).step;
         let read = self.chains.read_by[step.index()].iter().any(|reader| self.retreat.open.get(reader).is_some_and(|open| *open > 0));
         let stands_for_itself = self.representative(change) == change;
-        let free = self.members(change).iter().all(|member| self.retreat.blockers.get(member).is_none_or(|count| *count == 0));
+        // What depends on any member of a chain is counted at its newest.
+        let free = self.retreat.blockers.get(&change).is_none_or(|count| *count == 0);
         if self.changes[change.index()].stage == Stage::Blocked && stands_for_itself && free && !read {
             self.schedule(change, at, Stage::BackLook { attempt: 1 });
         }

@@ -2,6 +2,7 @@
 
 use super::{
     IllegalEvent, Mode, Run,
+    outage::asked,
     outlook::Cause,
     stage::{CameBack, Stage},
 };
@@ -10,7 +11,6 @@ use crate::{
     event::{CheckResult, Event, Outcome, Proof, Recheck, Relation},
     failure::{Failure, FailureCase},
     manifest::Purpose,
-    plan::PlannedOperation,
     timestamp::{Span, Timestamp},
     verdict::Verdict,
 };
@@ -20,8 +20,8 @@ impl Run {
     pub(super) fn apply_forward(&mut self, at: Timestamp, change: ChangeNo, event: &Event) -> Result<(), IllegalEvent> {
         let stage = self.changes[change.index()].stage;
         match (stage, event) {
-            (Stage::Recheck { link, .. }, Event::Rechecked { link: seen, relation, .. }) if link == *seen => {
-                self.rechecked(at, change, link, relation);
+            (Stage::Recheck { link, attempt }, Event::Rechecked { link: seen, relation, .. }) if link == *seen => {
+                self.rechecked(at, change, (link, attempt), relation);
             }
             (Stage::Capture { .. }, Event::Captured { present, moved, .. }) => self.captured(at, change, *present, *moved),
             (Stage::Apply { attempt }, Event::ApplyStarted { attempt: started, .. }) if attempt == *started => {
@@ -35,7 +35,10 @@ impl Run {
             }
             (Stage::Applying { .. }, Event::WriteAnswered { .. }) => {}
             (Stage::Applying { attempt, .. }, Event::ApplyEnded { outcome, .. }) => self.apply_ended(at, change, attempt, outcome),
-            (Stage::Compare { attempt, came_back, .. }, Event::Compared { relation, .. }) => {
+            (Stage::Compare { attempt, came_back, look }, Event::Compared { relation, .. }) => {
+                if look > 1 {
+                    self.hurry(change);
+                }
                 self.compared(at, change, attempt, came_back, *relation);
             }
             (Stage::Check { attempt }, Event::Checked { verdict, checks, .. }) => self.checked(at, change, attempt, *verdict, checks),
@@ -49,7 +52,7 @@ impl Run {
         Ok(())
     }
 
-    fn rechecked(&mut self, at: Timestamp, change: ChangeNo, link: u32, relation: &Recheck) {
+    fn rechecked(&mut self, at: Timestamp, change: ChangeNo, (link, attempt): (u32, u32), relation: &Recheck) {
         let target = self.plan.change(change).links[link as usize];
         let name = self.plan.name_of(target);
         match relation {
@@ -76,6 +79,14 @@ impl Run {
             Recheck::CheckFailed(detail) => {
                 let text = format!("the checks of {name} no longer pass: {detail}");
                 self.fail(at, change, host_failure(FailureCase::Mismatch, "CUT3502", text));
+            }
+            Recheck::Inconclusive(_) if attempt < self.plan.operation_of(change).attempts => {
+                let due = at.after(self.backoff(change, attempt + 1, Span::default()));
+                self.schedule(change, due, Stage::Recheck { link, attempt: attempt + 1 });
+            }
+            Recheck::Inconclusive(detail) => {
+                let text = format!("the checks of {name} stayed inconclusive: {detail}");
+                self.fail(at, change, host_failure(FailureCase::Mismatch, "CUT3413", text));
             }
         }
     }
@@ -126,12 +137,8 @@ impl Run {
     }
 
     fn compared(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, came_back: CameBack, relation: Relation) {
-        let operation = self.plan.operation_of(change);
-        let again = match came_back {
-            CameBack::Retryable => attempt < operation.attempts,
-            CameBack::Unknown => operation.resumable && attempt < operation.attempts,
-            CameBack::Done | CameBack::Final => false,
-        };
+        let next =
+            if matches!(relation, Relation::PreImage | Relation::Other) { self.apply_again(at, change, attempt, came_back) } else { None };
         let state = &mut self.changes[change.index()];
         // The look has settled it: what is there is known now. A write without an answer may still arrive, though.
         state.unknown = false;
@@ -154,15 +161,10 @@ impl Run {
                 state.stale = true;
                 self.schedule(change, at, Stage::Capture { attempt: 1 });
             }
-            Relation::PreImage | Relation::Other if again => {
-                let floor = match state.failure.as_ref().map(|failure| failure.case) {
-                    Some(FailureCase::RateLimited(seconds)) => Span::seconds(u64::from(seconds)),
-                    _ => Span::default(),
-                };
-                let due = at.after(self.backoff(change, attempt + 1, floor));
-                self.schedule(change, due, Stage::Apply { attempt: attempt + 1 });
-            }
             Relation::PreImage | Relation::Other => {
+                if let Some((due, attempt)) = next {
+                    return self.schedule(change, due, Stage::Apply { attempt });
+                }
                 let failure = match (came_back, state.failure.take()) {
                     (CameBack::Done, _) | (_, None) => {
                         let found = if relation == Relation::PreImage { "nothing changed" } else { "its subject is not as expected" };
@@ -173,6 +175,22 @@ impl Run {
                 self.fail(at, change, failure);
             }
         }
+    }
+
+    /// When apply is to be called again after it came back without a result, and as which attempt.
+    fn apply_again(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, came_back: CameBack) -> Option<(Timestamp, u32)> {
+        let operation = self.plan.operation_of(change);
+        let may = match came_back {
+            CameBack::Retryable => true,
+            CameBack::Unknown => operation.resumable,
+            CameBack::Done | CameBack::Final => false,
+        };
+        let failure = self.changes[change.index()].failure.clone();
+        if may && attempt < operation.attempts {
+            let floor = failure.as_deref().map_or(Span::default(), asked);
+            return Some((at.after(self.backoff(change, attempt + 1, floor)), attempt + 1));
+        }
+        failure.filter(|_| may).and_then(|failure| Some((self.wait_out(at, change, &failure)?, attempt)))
     }
 
     fn checked(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, verdict: Verdict, checks: &[CheckResult]) {
@@ -221,45 +239,29 @@ impl Run {
 
     /// A hook that writes nothing came to no result: again, or the change failed.
     fn look_failed(&mut self, at: Timestamp, change: ChangeNo, stage: Stage, failure: &Failure) {
-        let operation = self.plan.operation_of(change);
-        let (next, attempt) = match stage {
-            Stage::Recheck { link, attempt } => (Stage::Recheck { link, attempt: attempt + 1 }, attempt),
-            Stage::Capture { attempt } => (Stage::Capture { attempt: attempt + 1 }, attempt),
-            Stage::Compare { attempt, look, came_back } => {
-                // Until it can be looked at, nobody knows what apply left.
-                self.changes[change.index()].written = true;
-                self.changes[change.index()].unknown = true;
-                (Stage::Compare { attempt, look: look + 1, came_back }, look)
-            }
-            Stage::Check { attempt } => (Stage::Check { attempt: attempt + 1 }, attempt),
-            Stage::Prove { attempt } => (Stage::Prove { attempt: attempt + 1 }, attempt),
-            other => (other, u32::MAX),
+        let tried = match stage {
+            Stage::Recheck { attempt, .. } | Stage::Capture { attempt } | Stage::Check { attempt } | Stage::Prove { attempt } => attempt,
+            // What apply sent is noted as written and unknown until it can be looked at.
+            Stage::Compare { look, .. } => look,
+            other => unreachable!("{other:?} is no look"),
         };
-        match self.retry_at(at, change, operation, attempt, failure) {
-            Some(due) => self.schedule(change, due, next),
-            None => self.fail(at, change, failure.clone()),
-        }
-    }
-
-    /// When to try again, if another attempt is allowed and can help.
-    pub(super) fn retry_at(
-        &self,
-        at: Timestamp,
-        change: ChangeNo,
-        operation: &PlannedOperation,
-        attempt: u32,
-        failure: &Failure,
-    ) -> Option<Timestamp> {
-        let floor = match failure.case {
-            FailureCase::RateLimited(seconds) => Span::seconds(u64::from(seconds)),
-            _ => Span::default(),
+        let Some((due, attempt)) = self.another_attempt(at, change, tried, failure) else { return self.fail(at, change, failure.clone()) };
+        let next = match stage {
+            Stage::Recheck { link, .. } => Stage::Recheck { link, attempt },
+            Stage::Capture { .. } => Stage::Capture { attempt },
+            Stage::Check { .. } => Stage::Check { attempt },
+            Stage::Prove { .. } => Stage::Prove { attempt },
+            // One look at least is over: the next is no first one.
+            Stage::Compare { attempt: applied, came_back, .. } => Stage::Compare { attempt: applied, look: attempt.max(2), came_back },
+            other => unreachable!("{other:?} is no look"),
         };
-        (failure.case.is_retryable() && attempt < operation.attempts).then(|| at.after(self.backoff(change, attempt + 1, floor)))
+        self.schedule(change, due, next);
     }
 
     /// The change failed on the way forward: alone if the step allows it, else the step fails with it.
     pub(super) fn fail(&mut self, at: Timestamp, change: ChangeNo, failure: Failure) {
         self.changes[change.index()].failure = Some(Box::new(failure));
+        self.changes[change.index()].outage = None;
         let step = self.plan.change(change).step;
         let tolerated = self.count_failure(step) && self.can_go_back_alone(change);
         if !tolerated {
@@ -294,8 +296,12 @@ impl Run {
     pub(super) fn take_retirements_back(&mut self) {
         for change in (0u32..).map(ChangeNo).take(self.changes.len()) {
             let state = &self.changes[change.index()];
-            let waiting = matches!(state.stage, Stage::Recheck { .. } | Stage::Capture { .. } | Stage::Apply { .. } | Stage::Failed);
-            let untouched = !state.written && state.calling_since.is_none();
+            let waiting = matches!(
+                state.stage,
+                Stage::Recheck { .. } | Stage::Capture { .. } | Stage::Apply { .. } | Stage::Compare { .. } | Stage::Failed
+            );
+            // Apply that only met an outage has done nothing, and much may have happened since.
+            let untouched = !state.written && (state.calling_since.is_none() || state.outage.is_some());
             let settled = self.steps[self.plan.change(change).step.index()].has_settled(change);
             if waiting && untouched && !settled && self.plan.operation_of(change).purpose == Purpose::Retire {
                 self.changes[change.index()].failure = None;
@@ -331,14 +337,15 @@ impl Run {
         }
     }
 
-    /// After a pause: what failed is tried again.
+    /// After a pause: what failed is tried again. Only a plugin that reached for what is not its own is not trusted again.
     pub(super) fn retry_failed(&mut self, at: Timestamp) {
         self.cause = None;
+        let mut refused = None;
         for change in (0u32..).map(ChangeNo).take(self.changes.len()) {
             let state = &mut self.changes[change.index()];
-            state.calling_since = None;
             if state.stage == Stage::Stuck {
                 // It went back alone and stayed: the same again.
+                state.calling_since = None;
                 state.alone = true;
                 state.stuck = None;
                 state.stage = Stage::BackLook { attempt: 1 };
@@ -349,6 +356,11 @@ impl Run {
             if state.stage != Stage::Failed || self.steps[self.plan.change(change).step.index()].has_settled(change) {
                 continue;
             }
+            if state.failure.as_ref().is_some_and(|failure| failure.case == FailureCase::Refused) {
+                refused.get_or_insert(change);
+                continue;
+            }
+            state.calling_since = None;
             state.stage = if state.written {
                 Stage::Compare { attempt: 0, look: 1, came_back: CameBack::Unknown }
             } else {
@@ -356,9 +368,15 @@ impl Run {
             };
             state.due = at;
             state.failure = None;
-            self.steps[self.plan.change(change).step.index()].failed = 0;
+            self.steps[self.plan.change(change).step.index()].forgive_failure();
         }
-        self.retry_series(at);
+        match refused {
+            Some(change) => {
+                self.cause = Some(Cause::Change { change });
+                self.mode = Mode::Draining(super::Turn::Pause);
+            }
+            None => self.retry_series(at),
+        }
     }
 }
 

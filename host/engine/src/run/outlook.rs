@@ -60,6 +60,10 @@ pub struct StepOutlook {
     pub present: u32,
     /// How many are stale.
     pub stale: u32,
+    /// How many are back by the host's own look alone.
+    pub unchecked: u32,
+    /// How many wait for the end of an outage.
+    pub waiting: u32,
     /// The cohort under way, from 1, and how many there are.
     pub cohort: (u32, u32),
     /// When it began and when it was done.
@@ -135,6 +139,18 @@ impl Run {
         self.changes[change.index()].stale
     }
 
+    /// Whether the change is back by the host's own look alone, because the plugin's checks could not tell.
+    #[must_use]
+    pub fn is_unchecked(&self, change: ChangeNo) -> bool {
+        self.changes[change.index()].unchecked
+    }
+
+    /// The changes that wait for the end of an outage, in plan order: since when, and what was said last.
+    pub fn outages(&self) -> impl Iterator<Item = (ChangeNo, Timestamp, &Failure)> + '_ {
+        let waits = (0u32..).map(ChangeNo).zip(&self.changes);
+        waits.filter_map(|(change, state)| state.outage.as_ref().map(|outage| (change, outage.since, &outage.failure)))
+    }
+
     /// Whether no old credential could exist any more to prove a retirement with.
     #[must_use]
     pub fn is_not_provable(&self, change: ChangeNo) -> bool {
@@ -184,12 +200,14 @@ impl Run {
     fn step_outlook(&self, step: StepNo) -> StepOutlook {
         let state = &self.steps[step.index()];
         let mut counts: std::collections::BTreeMap<Phase, u32> = std::collections::BTreeMap::new();
-        let (mut present, mut stale) = (0, 0);
+        let (mut present, mut stale, mut unchecked, mut waiting) = (0, 0, 0, 0);
         for change in self.plan.changes_of(step) {
             let change = &self.changes[change.index()];
             *counts.entry(change.phase()).or_default() += 1;
             present += u32::from(change.present);
             stale += u32::from(change.stale);
+            unchecked += u32::from(change.unchecked);
+            waiting += u32::from(change.outage.is_some());
         }
         let has = |phase: Phase| counts.contains_key(&phase);
         let skipped = self.plan.step(step).operation().is_some_and(|operation| operation.skipped);
@@ -219,6 +237,8 @@ impl Run {
             counts: counts.into_iter().collect(),
             present,
             stale,
+            unchecked,
+            waiting,
             cohort: (state.cohort + 1, state.cohort_count()),
             span: (state.since, state.done),
         }

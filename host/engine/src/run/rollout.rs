@@ -42,7 +42,7 @@ pub(super) struct StepState {
     /// Changes under way.
     active: u32,
     /// Changes that failed.
-    pub(super) failed: u32,
+    failed: u32,
     first: u32,
     /// The scopes whose probes have passed.
     watched: BTreeSet<Watched>,
@@ -99,6 +99,11 @@ impl StepState {
     /// Whether the probes of that scope are still to be run.
     pub(super) fn unwatched(&self, scope: Watched) -> bool {
         !self.watched.contains(&scope)
+    }
+
+    /// A change that failed is tried again: it does not count any more. Those that the step went on without still do.
+    pub(super) fn forgive_failure(&mut self) {
+        self.failed = self.failed.saturating_sub(1);
     }
 
     pub(super) fn has_settled(&self, change: ChangeNo) -> bool {
@@ -330,6 +335,7 @@ impl Run {
     /// The change came to rest on the way forward.
     pub(super) fn settle(&mut self, at: Timestamp, change: ChangeNo, stage: Stage) {
         self.rest(change, stage);
+        self.advanced = self.advanced.max(at);
         let step = self.plan.change(change).step;
         self.steps[step.index()].active = self.steps[step.index()].active.saturating_sub(1);
         self.come_to_rest(change);
@@ -381,6 +387,7 @@ impl Run {
     /// A retire change that must wait for its linked change goes back to the end of the queue.
     pub(super) fn give_up_turn(&mut self, change: ChangeNo) {
         self.rest(change, Stage::Planned);
+        self.changes[change.index()].outage = None;
         let step = self.plan.change(change).step;
         let state = &mut self.steps[step.index()];
         state.active = state.active.saturating_sub(1);

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::outage::Outage;
 use crate::{failure::Failure, timestamp::Timestamp};
 
 /// What is to happen next with a change. `Applying` and `GoingBack` are journaled intents; the rest is asked for.
@@ -88,10 +89,14 @@ pub(super) struct ChangeState {
     pub(super) over: bool,
     /// It goes back by itself, within `max_failed`.
     pub(super) alone: bool,
+    /// It is back by the host's own look; the plugin's checks could not tell.
+    pub(super) unchecked: bool,
     /// When apply, or on the way back rollback, was first called: for the deadline of `again`.
     pub(super) calling_since: Option<Timestamp>,
-    /// Why it failed, or is stuck.
+    /// Why it failed, is stuck, or waits.
     pub(super) failure: Option<Box<Failure>>,
+    /// What it needs cannot be reached for longer than its attempts lasted.
+    pub(super) outage: Option<Box<Outage>>,
     /// Why it stays.
     pub(super) stuck: Option<StuckReason>,
 }
@@ -111,8 +116,10 @@ impl ChangeState {
             not_provable: false,
             over: false,
             alone: false,
+            unchecked: false,
             calling_since: None,
             failure: None,
+            outage: None,
             stuck: None,
         }
     }

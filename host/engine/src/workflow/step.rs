@@ -71,7 +71,7 @@ pub struct Task {
     pub accept: Vec<Placed<String>>,
     /// Longest hook call. Default 60s.
     pub timeout: Span,
-    /// Longest time for one change with all its waiting. Default 24h.
+    /// Longest time that one change may wait for something its plugin named. Default 24h.
     pub deadline: Span,
     /// How often and how patiently a hook is tried.
     pub retry: Retry,
@@ -116,11 +116,13 @@ pub struct Retry {
     pub attempts: u32,
     /// The wait before the second attempt; it doubles each time.
     pub backoff: Span,
+    /// How long an outage may last that is still there after the attempts; without it the run waits for its end.
+    pub wait: Option<Span>,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 3, backoff: Span::seconds(1) }
+        Self { attempts: 3, backoff: Span::seconds(1), wait: None }
     }
 }
 
@@ -322,8 +324,9 @@ fn read_retry(reader: &mut Reader<'_>, mut fields: Fields<'_>) -> Retry {
     let default = Retry::default();
     let attempts = fields.integer(reader, "attempts", 1..=100).map_or(default.attempts, |attempts| attempts.value);
     let backoff = fields.positive_span(reader, "backoff").map_or(default.backoff, |span| span.value);
+    let wait = fields.span(reader, "wait").map(|span| span.value);
     fields.finish(reader);
-    Retry { attempts, backoff }
+    Retry { attempts, backoff, wait }
 }
 
 fn read_grant(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<PlaintextGrant> {

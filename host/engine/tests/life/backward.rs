@@ -1,5 +1,7 @@
 //! The way back.
 
+use std::time::{Duration, Instant};
+
 use cutover_engine::{Command, Ending, Event, Next, Phase, PlannedOperation, PlannedStep, StepNo, StuckReason};
 
 use crate::world::{Draft, Fault, World, pause, plain, retires};
@@ -179,4 +181,117 @@ fn without_pre_images_there_is_no_way_back() {
     assert_eq!(world.finish(), Ending::Completed);
     world.record(Event::PreImagesDestroyed {});
     assert!(world.run.apply(world.now, &Event::RollbackRequested { over: Vec::new() }).is_err());
+}
+
+#[test]
+fn checks_that_cannot_tell_do_not_hold_what_the_host_has_seen_back() {
+    for fault in [Fault::BackBlind, Fault::BackUnreadable] {
+        let plan = Draft::new().step("copy", plain, &[("a", "x", &[])]).step("last", plain, &[("f", "other", &[])]).plan(|_| {});
+        let mut world = World::new(plan);
+        world.fault("last/f", Fault::Denied);
+        world.fault("copy/a", fault);
+        assert_eq!(world.finish(), Ending::RolledBack);
+        assert!(world.run.is_unchecked(world.change("copy/a")), "but it is said so");
+        assert_eq!(world.run.steps().map(|step| step.unchecked).sum::<u32>(), 1);
+    }
+}
+
+#[test]
+fn a_stop_while_the_run_turns_is_not_lost() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[]), ("b", "y", &[]), ("c", "z", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.fault("copy/b", Fault::CheckFails);
+    while world.run.cause().is_none() {
+        let Next::Do(command) = world.run.next(world.now) else { panic!("a command") };
+        world.perform(command);
+    }
+    world.record(Event::StopRequested {});
+    assert_eq!(world.finish(), Ending::Interrupted);
+    assert!(world.calls.iter().all(|call| !call.starts_with("roll back")), "it stopped before it went back: {:?}", world.calls);
+    world.crash();
+    assert_eq!(world.finish(), Ending::RolledBack, "but back it goes");
+    assert!(world.values.is_empty());
+}
+
+#[test]
+fn a_refusal_is_not_forgiven_by_a_resume() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])]).plan(pause);
+    let mut world = World::new(plan);
+    world.fault("copy/a", Fault::Trespasses);
+    assert_eq!(world.finish(), Ending::Paused);
+    world.faults.clear();
+    world.crash();
+    assert_eq!(world.finish(), Ending::Paused, "the world is as expected, and yet");
+    assert_eq!(world.run.phase(world.change("copy/a")), Phase::Failed);
+    world.record(Event::RollbackRequested { over: Vec::new() });
+    assert_eq!(world.finish(), Ending::RolledBack);
+    assert!(world.values.is_empty());
+}
+
+#[test]
+fn tolerated_failures_still_count_after_a_resume() {
+    let tolerant = |_: &mut PlannedStep, operation: &mut PlannedOperation| {
+        operation.max_failed = 1;
+        operation.parallel = 1;
+    };
+    let plan = Draft::new().step("copy", tolerant, &[("a", "x", &[]), ("b", "y", &[]), ("c", "z", &[])]).plan(pause);
+    let mut world = World::new(plan);
+    for change in ["copy/a", "copy/b", "copy/c"] {
+        world.fault(change, Fault::Denied);
+    }
+    assert_eq!(world.finish(), Ending::Paused, "the second failure is one too many");
+    world.crash();
+    assert_eq!(world.finish(), Ending::Paused, "and it still is");
+    assert!(!world.calls.contains(&"apply copy/c".to_owned()), "{:?}", world.calls);
+    let second = world.change("copy/b");
+    world.faults.remove(&second);
+    world.crash();
+    assert_eq!(world.finish(), Ending::Paused, "the third is the second that failed");
+    assert_eq!(world.run.phase(world.change("copy/b")), Phase::Verified);
+}
+
+/// Far more than the work of the tests below takes, and far less than squares would.
+const LINEAR: Duration = Duration::from_secs(60);
+
+#[test]
+fn walls_that_read_a_large_step_hold_it_without_squares() {
+    let count = 20_000;
+    let names: Vec<(String, String)> = (0..count).map(|number| (format!("c{number}"), format!("o{number}"))).collect();
+    let made: Vec<(&str, &str, &[&str])> = names.iter().map(|(id, object)| (id.as_str(), object.as_str(), &[][..])).collect();
+    let later: Vec<String> = (0..count).map(|number| format!("p{number}")).collect();
+    let used: Vec<(&str, &str, &[&str])> =
+        names.iter().zip(&later).map(|((id, _), object)| (id.as_str(), object.as_str(), &[][..])).collect();
+    let wall = |step: &mut PlannedStep, operation: &mut PlannedOperation| {
+        step.reads = vec![StepNo(0)];
+        operation.irreversible = true;
+    };
+    let plan = Draft::new().step("make", plain, &made).step("use", wall, &used).step("last", plain, &[("f", "z", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.fault("last/f", Fault::Denied);
+    let began = Instant::now();
+    assert_eq!(world.finish(), Ending::Stuck);
+    assert!(began.elapsed() < LINEAR, "{:?}", began.elapsed());
+    assert_eq!(world.run.open().filter(|open| open.reason == StuckReason::Needed).count(), count);
+}
+
+#[test]
+fn long_chains_and_many_links_go_back_without_squares() {
+    let count = 3_000;
+    let ids: Vec<String> = (0..count).map(|number| format!("w{number}")).collect();
+    let shifts: Vec<(&str, &str, &[&str])> = ids.iter().map(|id| (id.as_str(), "w", &[][..])).collect();
+    let links: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let collapses = |_: &mut PlannedStep, operation: &mut PlannedOperation| operation.collapses = true;
+    let linked = |step: &mut PlannedStep, _: &mut PlannedOperation| step.linked = vec![StepNo(0)];
+    let about: Vec<(String, String)> = (0..20).map(|number| (format!("r{number}"), format!("old{number}"))).collect();
+    let about: Vec<(&str, &str, &[&str])> = about.iter().map(|(id, object)| (id.as_str(), object.as_str(), &links[..])).collect();
+    let plan =
+        Draft::new().step("shift", collapses, &shifts).step("note", linked, &about).step("last", plain, &[("f", "z", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    world.values.insert("w".into(), "0".into());
+    world.fault("last/f", Fault::Denied);
+    let began = Instant::now();
+    assert_eq!(world.finish(), Ending::RolledBack);
+    assert!(began.elapsed() < LINEAR, "{:?}", began.elapsed());
+    assert_eq!(world.values, [("w".to_owned(), "0".to_owned())].into());
+    assert_eq!(world.calls.last().map(String::as_str), Some("roll back shift/w2999"));
 }

@@ -2,5 +2,6 @@
 
 mod backward;
 mod forward;
+mod outage;
 mod random;
 mod world;

@@ -16,6 +16,8 @@ struct Case {
     /// After which events the process dies.
     crashes: Vec<u8>,
     reads: bool,
+    /// After which event nothing can be reached, and for how many seconds.
+    outage: Option<(u8, u64)>,
 }
 
 fn cases() -> impl Strategy<Value = Case> {
@@ -27,6 +29,8 @@ fn cases() -> impl Strategy<Value = Case> {
         Just(Fault::Lost),
         Just(Fault::CheckFails),
         Just(Fault::Waits),
+        Just(Fault::BackBlind),
+        Just(Fault::BackUnreadable),
     ];
     (
         prop::collection::vec(prop::collection::vec(0u8..6, 1..5), 1..4),
@@ -34,8 +38,9 @@ fn cases() -> impl Strategy<Value = Case> {
         prop::collection::vec(any::<bool>(), 0..2),
         prop::collection::vec(0u8..60, 0..4),
         any::<bool>(),
+        prop::option::of((0u8..60, 1u64..300)),
     )
-        .prop_map(|(steps, faults, verdicts, crashes, reads)| Case { steps, faults, verdicts, crashes, reads })
+        .prop_map(|(steps, faults, verdicts, crashes, reads, outage)| Case { steps, faults, verdicts, crashes, reads, outage })
 }
 
 fn world_of(case: &Case) -> World {
@@ -64,10 +69,14 @@ fn world_of(case: &Case) -> World {
     world
 }
 
-/// Runs to the end, losing the process after each event number in `crashes`.
-fn finish_with_crashes(world: &mut World, crashes: &[u8]) -> Ending {
-    let mut crashes = crashes.to_vec();
+/// Runs to the end, losing the process after each event number in `crashes`, and everything else for the time of `outage`.
+/// Whoever is stuck for an outage goes on when it is over.
+fn finish_with_crashes(world: &mut World, case: &Case) -> Ending {
+    let (mut crashes, mut outage) = (case.crashes.clone(), case.outage);
     loop {
+        if let Some((_, seconds)) = outage.take_if(|(event, _)| world.journal.len() >= usize::from(*event)) {
+            world.goes_away(seconds);
+        }
         if let Some(hit) = crashes.iter().position(|crash| world.journal.len() >= usize::from(*crash)) {
             crashes.remove(hit);
             world.crash();
@@ -76,6 +85,10 @@ fn finish_with_crashes(world: &mut World, crashes: &[u8]) -> Ending {
             Next::Do(command) => world.perform(command),
             Next::Record(event) => world.record(event),
             Next::Wait { until, .. } => world.now = until,
+            Next::Ended(Ending::Stuck) if world.now < world.outage.end => {
+                world.now = world.outage.end;
+                world.record(Event::RollbackRequested { over: Vec::new() });
+            }
             Next::Ended(ending) => return ending,
             Next::Busy { .. } => panic!("nothing is in flight"),
         }
@@ -90,7 +103,7 @@ proptest! {
     fn every_run_ends_and_either_all_is_verified_or_all_is_back(case in cases()) {
         let mut world = world_of(&case);
         let before = world.values.clone();
-        let ending = finish_with_crashes(&mut world, &case.crashes);
+        let ending = finish_with_crashes(&mut world, &case);
         match ending {
             Ending::Completed => {
                 for change in (0u32..).map(ChangeNo).take(world.plan.changes.len()) {
@@ -105,7 +118,7 @@ proptest! {
     #[test]
     fn the_fold_of_a_journal_is_the_run_that_wrote_it(case in cases()) {
         let mut world = world_of(&case);
-        let ending = finish_with_crashes(&mut world, &case.crashes);
+        let ending = finish_with_crashes(&mut world, &case);
         let mut run = Run::new(world.plan.clone());
         for (at, event) in &world.journal {
             run.apply(*at, event).expect("a legal journal");
@@ -118,7 +131,7 @@ proptest! {
     #[test]
     fn no_order_of_events_makes_it_panic(case in cases(), shuffle in prop::collection::vec(any::<prop::sample::Index>(), 0..80)) {
         let mut world = world_of(&case);
-        finish_with_crashes(&mut world, &[]);
+        finish_with_crashes(&mut world, &Case { crashes: Vec::new(), ..case.clone() });
         let mut run = Run::new(world.plan.clone());
         let mut refused = 0;
         for index in shuffle {

@@ -149,6 +149,7 @@ fn operation() -> PlannedOperation {
         deadline: Span::seconds(3_600),
         attempts: 3,
         backoff: Span::seconds(1),
+        outage: None,
         irreversible: false,
         resumable: true,
         collapses: false,
@@ -201,6 +202,12 @@ pub(crate) enum Fault {
     RollbackStays,
     /// The first apply asks to be called again after 90 s.
     Waits,
+    /// Apply reaches for what is not its own, after it wrote.
+    Trespasses,
+    /// The plugin's own checks of the way back cannot tell.
+    BackBlind,
+    /// The plugin's own checks of the way back cannot be made.
+    BackUnreadable,
 }
 
 /// Objects and their values, and a shell that performs commands on them.
@@ -212,6 +219,8 @@ pub(crate) struct World {
     /// What each change is to write, if not its own name.
     pub(crate) wanted: BTreeMap<ChangeNo, String>,
     pub(crate) faults: BTreeMap<ChangeNo, BTreeSet<Fault>>,
+    /// From when to when nothing can be reached.
+    pub(crate) outage: std::ops::Range<Timestamp>,
     /// Verdicts of probes, taken from the front; then pass.
     pub(crate) verdicts: Vec<Verdict>,
     /// All events so far.
@@ -232,6 +241,7 @@ impl World {
             values: BTreeMap::new(),
             wanted: BTreeMap::new(),
             faults: BTreeMap::new(),
+            outage: Timestamp(0)..Timestamp(0),
             verdicts: Vec::new(),
             journal: Vec::new(),
             calls: Vec::new(),
@@ -259,7 +269,7 @@ impl World {
 
     /// Runs to the end; long waits pass at once.
     pub(crate) fn finish(&mut self) -> Ending {
-        for _ in 0..100_000 {
+        for _ in 0..100_000 + 20 * self.plan.changes.len() {
             match self.run.next(self.now) {
                 Next::Do(command) => self.perform(command),
                 Next::Record(event) => self.record(event),
@@ -283,7 +293,46 @@ impl World {
         }
     }
 
+    /// For so long from now nothing can be reached.
+    pub(crate) fn goes_away(&mut self, seconds: u64) {
+        self.outage = self.now..self.now.after(Span::seconds(seconds));
+    }
+
+    fn is_away(&self) -> bool {
+        self.outage.contains(&self.now)
+    }
+
+    /// What a command comes to while nothing can be reached.
+    fn unreachable(&mut self, command: Command) -> Event {
+        let failure = Failure { case: FailureCase::Unavailable, code: None, text: "the server is sealed".into() };
+        match command {
+            Command::Apply { change, attempt } => {
+                self.record(Event::ApplyStarted { change, attempt });
+                Event::ApplyEnded { change, outcome: Outcome::Failed(failure) }
+            }
+            Command::Rollback { change, attempt, over, .. } => {
+                self.record(Event::RollbackStarted { change, attempt, over });
+                Event::RollbackEnded { change, outcome: Outcome::Failed(failure) }
+            }
+            Command::Observe { step, probe, scope, .. } => {
+                Event::Observed { step, probe, scope, verdict: Verdict::Inconclusive, detail: failure.text }
+            }
+            Command::Capture { change, .. }
+            | Command::Compare { change, .. }
+            | Command::Check { change, .. }
+            | Command::Prove { change, .. }
+            | Command::Recheck { change, .. }
+            | Command::BackLook { change, .. }
+            | Command::BackCompare { change, .. }
+            | Command::BackCheck { change, .. } => Event::HookFailed { change, failure },
+        }
+    }
+
     pub(crate) fn perform(&mut self, command: Command) {
+        if self.is_away() {
+            let event = self.unreachable(command);
+            return self.record(event);
+        }
         let event = match command {
             Command::Capture { change, .. } => self.capture(change),
             Command::Apply { change, attempt } => {
@@ -319,7 +368,13 @@ impl World {
             Command::BackCompare { change, origin, .. } => {
                 Event::BackCompared { change, relation: self.back_relation(change, origin), state: None }
             }
-            Command::BackCheck { change, .. } => Event::BackChecked { change, verdict: Verdict::Pass, checks: Vec::new() },
+            Command::BackCheck { change, .. } if self.has(change, Fault::BackUnreadable) => {
+                Event::HookFailed { change, failure: Failure { case: FailureCase::Denied, code: None, text: "as arranged".into() } }
+            }
+            Command::BackCheck { change, .. } => {
+                let verdict = if self.has(change, Fault::BackBlind) { Verdict::Inconclusive } else { Verdict::Pass };
+                Event::BackChecked { change, verdict, checks: Vec::new() }
+            }
             Command::Observe { step, probe, scope, .. } => {
                 let verdict = if self.verdicts.is_empty() { Verdict::Pass } else { self.verdicts.remove(0) };
                 Event::Observed { step, probe, scope, verdict, detail: "said so".into() }
@@ -392,7 +447,13 @@ impl World {
                 Outcome::Unknown(failure(FailureCase::Unavailable))
             } else {
                 self.record(Event::WriteAnswered { change, write: 1, status: 204 });
-                if half { Outcome::Failed(failure(FailureCase::Denied)) } else { Outcome::Done }
+                if self.has(change, Fault::Trespasses) {
+                    Outcome::Failed(failure(FailureCase::Refused))
+                } else if half {
+                    Outcome::Failed(failure(FailureCase::Denied))
+                } else {
+                    Outcome::Done
+                }
             }
         };
         Event::ApplyEnded { change, outcome }

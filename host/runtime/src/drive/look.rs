@@ -114,10 +114,7 @@ impl Performer {
                     let detail = checks.iter().find(|check| check.verdict != Verdict::Pass);
                     let detail =
                         detail.map_or_else(|| "no check gave a result".to_owned(), |check| format!("`{}`: {}", check.name, check.detail));
-                    if verdict == Verdict::Inconclusive {
-                        return Err(Failure { case: FailureCase::Unavailable, code: Some("CUT3413".to_owned()), text: detail });
-                    }
-                    Recheck::CheckFailed(detail)
+                    if verdict == Verdict::Inconclusive { Recheck::Inconclusive(detail) } else { Recheck::CheckFailed(detail) }
                 }
             }
         };
@@ -129,7 +126,7 @@ impl Performer {
     pub(super) async fn back_look(&self, change: ChangeNo, origin: ChangeNo, attempt: u32, before: bool) -> Result<Event, Failure> {
         let hands = self.hands(change)?;
         let look = self.look(&hands, attempt).await?;
-        let pre_image = self.pre_image(origin)?;
+        let pre_image = self.pre_image(&hands, origin)?;
         let residue = self.plan.residue_of(change);
         // Residue excuses what a rollback could not restore, never what it was not asked to.
         let relation = if look.state == pre_image {

@@ -209,7 +209,7 @@ impl Performer {
                 return Ok(ended(Outcome::Failed(failure)));
             }
         };
-        let pre_image = match self.pre_image_for(&hands, origin) {
+        let pre_image = match self.pre_image(&hands, origin) {
             Ok(pre_image) => pre_image,
             Err(failure) => {
                 self.answers.send(started).await;
@@ -268,18 +268,17 @@ impl Performer {
         }
     }
 
-    /// The pre-image of the change that `origin` names: its own, or the oldest of a chain that goes back as one.
-    pub(super) fn pre_image(&self, origin: ChangeNo) -> Result<Option<serde_json::Value>, Failure> {
-        let memory = self.memories.get(&self.outfit, &self.plan, origin)?;
-        let pre_image = memory.remembered().pre_image.clone();
-        pre_image.ok_or_else(|| defect(format!("{} has no pre-image", self.plan.name_of(origin))))
-    }
-
-    /// The same, with its sealed values valid in this change's hooks.
-    fn pre_image_for(&self, hands: &Hands<'_>, origin: ChangeNo) -> Result<Option<serde_json::Value>, Failure> {
-        let pre_image = self.pre_image(origin)?;
-        if let Some(pre_image) = pre_image.as_ref().filter(|_| origin != hands.change) {
-            let memory = self.memories.get(&self.outfit, &self.plan, origin)?;
+    /// The pre-image of the change that `origin` names: its own, or the oldest of a chain that goes back as one. Its
+    /// sealed values are valid in this change's hooks.
+    pub(super) fn pre_image(&self, hands: &Hands<'_>, origin: ChangeNo) -> Result<Option<serde_json::Value>, Failure> {
+        let none = || defect(format!("{} has no pre-image", self.plan.name_of(origin)));
+        if origin == hands.change {
+            return hands.memory.remembered().pre_image.clone().ok_or_else(none);
+        }
+        // The origin itself never comes to rest in a drive that takes its chain back: its memory is not kept.
+        let memory = Memories::load(&self.outfit, &self.plan, origin)?;
+        let pre_image = memory.remembered().pre_image.clone().ok_or_else(none)?;
+        if let Some(pre_image) = &pre_image {
             hands.memory.scope.import(memory.scope.export(pre_image));
         }
         Ok(pre_image)
@@ -293,7 +292,7 @@ impl Performer {
         attempt: u32,
         stage: Stage,
     ) -> Result<(Verdict, Vec<CheckResult>, Report), Failure> {
-        let pre_image = self.pre_image_for(hands, origin)?;
+        let pre_image = self.pre_image(hands, origin)?;
         let memo = hands.memory.remembered().memo.clone();
         let (result, _, report) = self
             .call(hands, HookName::Verify(stage), attempt, None, |context, operation, change| Call::Verify {

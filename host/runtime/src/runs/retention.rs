@@ -3,7 +3,11 @@
 use cutover_engine::{Event, RunId};
 
 use super::{Host, HostError};
-use crate::{journal::Record, state::RunFolder};
+use crate::{
+    journal::{Journal, Record},
+    key::KeyError,
+    state::RunFolder,
+};
 
 impl Host {
     /// Destroys the pre-images of runs whose time is over, and says of which. A run that a process holds is left alone,
@@ -34,5 +38,13 @@ impl Host {
         resumed.journal.append(now, &Event::PreImagesDestroyed {})?;
         resumed.journal.close()?;
         Ok(folder.destroy_data_key(now)?)
+    }
+
+    /// The process died after it journaled that there is no way back: it is made so now. Returns what there is to say.
+    pub(super) fn finish_giving_up(&self, folder: &RunFolder, journal: Journal<Event>) -> Result<KeyError, HostError> {
+        let at = self.clock.now();
+        journal.close()?;
+        folder.destroy_data_key(at)?;
+        Ok(KeyError::Destroyed { run: folder.id().clone(), at })
     }
 }

@@ -127,6 +127,9 @@ pub(super) struct Anatomy<'a> {
 impl<'a> Anatomy<'a> {
     /// Reads the sections of the component itself; what is nested in it is passed over.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, ComponentError> {
+        if !bytes.starts_with(b"\0asm") {
+            return Err(ComponentError::NotAComponent { reason: "the file does not begin with the four bytes `\\0asm`".to_owned() });
+        }
         if Parser::is_core_wasm(bytes) {
             return Err(ComponentError::CoreModule);
         }
