@@ -21,9 +21,12 @@ mod pack;
 mod plugin;
 mod text;
 mod trap;
+mod witness;
 
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use wasmtime::{Engine, component::Linker};
 
@@ -39,6 +42,7 @@ pub use self::{
     },
     pack::PackError,
     plugin::{LoadError, Plugin},
+    witness::{Stop, Witness},
 };
 
 /// One engine with its settings, imports and limits. A process needs one.
@@ -48,6 +52,7 @@ pub struct Sandbox {
     limits: Limits,
     compiler: Compiler,
     cache: Option<Cache>,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 /// The sandbox cannot be set up on this machine.
@@ -61,6 +66,6 @@ impl Sandbox {
         let told = |error: wasmtime::Error| SandboxError(format!("{error:#}"));
         let engine = engine::running_engine().map_err(told)?;
         let linker = import::linker(&engine).map_err(told)?;
-        Ok(Self { engine, linker, limits, compiler, cache })
+        Ok(Self { engine, linker, limits, compiler, cache, witness: None })
     }
 }

@@ -16,6 +16,7 @@ use super::{
     limit::Exceeded,
     plugin::{Hooks, Plugin, Program},
     trap,
+    witness::Stop,
 };
 use crate::hook::{Answer, Call, Powers};
 
@@ -63,14 +64,16 @@ impl Program {
             act(&mut store, instance).await
         };
         // Wakes a call that waits for the host; the epoch ends one that computes.
-        match tokio::time::timeout(timeout, work).await {
+        let outcome = tokio::time::timeout(timeout, work).await;
+        store.data().stop(Stop::End);
+        match outcome {
             Ok(outcome) => outcome.map_err(|error| trap::failure(&error)),
             Err(_) => Err(trap::exhausted(Exceeded::Time)),
         }
     }
 
     fn store(&self, powers: Option<Arc<dyn Powers>>, timeout: Duration) -> Store<Host> {
-        let mut store = Store::new(self.component.engine(), Host::new(powers, &self.limits));
+        let mut store = Store::new(self.component.engine(), Host::new(powers, &self.limits, self.witness.clone()));
         store.limiter(|host| host.limiter());
         store.set_hostcall_fuel(self.limits.transfer_bytes);
         store.set_max_component_handles(self.limits.handles);

@@ -29,6 +29,10 @@ const THREADS: &str = "4";
 const CODE_BYTES: u64 = 256 * 1024 * 1024;
 /// How the child says that the component, not the limits, is to blame; its output is the reason.
 const REFUSED: u8 = 3;
+/// How the child says that it could not be talked to ([`ExitCode::FAILURE`]).
+const UNHEARD: i32 = 1;
+/// How a program of Rust ends that panicked.
+const PANICKED: i32 = 101;
 /// Longest reason shown, in bytes.
 const REASON_BYTES: usize = 500;
 
@@ -53,6 +57,9 @@ pub enum CompileError {
     /// The compiling process ran into its limits.
     #[error("compiling the component took more than {} MiB of memory or {PROCESSOR_SECONDS} s", ADDRESS_SPACE / 1024 / 1024)]
     Exhausted,
+    /// The compiler itself broke over the component: a panic.
+    #[error("the compiler has a defect that this component brings to light: its process ended with status {0}")]
+    Defect(i32),
     /// The compiling process could not be started or talked to.
     #[error("the compiling process could not be run")]
     Process(#[source] std::io::Error),
@@ -67,7 +74,7 @@ impl Compiler {
                 let (engine, component) = (engine.clone(), component.to_vec());
                 tokio::task::spawn_blocking(move || engine.precompile_component(&component))
                     .await
-                    .expect("compiling does not panic")
+                    .map_err(|_| CompileError::Defect(PANICKED))?
                     .map_err(|error| CompileError::Refused(reason(&error)))
             }
             .map(CompiledCode::from_own_compiler),
@@ -147,7 +154,8 @@ async fn in_child(command: &[OsString], component: &[u8]) -> Result<CompiledCode
         Some(Some(code)) if code == i32::from(REFUSED) => {
             Err(CompileError::Refused(text::line(&String::from_utf8_lossy(&bytes), REASON_BYTES)))
         }
-        Some(Some(code)) => Err(CompileError::Process(std::io::Error::other(format!("it ended with status {code}")))),
+        Some(Some(UNHEARD)) => Err(CompileError::Process(std::io::Error::other("it could not read the component or write the code"))),
+        Some(Some(code)) => Err(CompileError::Defect(code)),
         // Killed by a signal: no memory (SIGABRT), no time (SIGKILL, SIGXCPU).
         Some(None) | None => Err(CompileError::Exhausted),
     }

@@ -15,6 +15,7 @@ use self::log::LogQuota;
 use super::{
     bindings::migrator::cutover::plugin,
     limit::{Limiter, Limits},
+    witness::{Stop, Witness},
 };
 use crate::hook::Powers;
 
@@ -23,19 +24,29 @@ pub(super) struct Host {
     powers: Option<Arc<dyn Powers>>,
     limiter: Limiter,
     log: LogQuota,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Host {
     /// Without powers every import traps.
-    pub(super) fn new(powers: Option<Arc<dyn Powers>>, limits: &Limits) -> Self {
-        Self { powers, limiter: Limiter::new(limits), log: LogQuota::new(limits.log_bytes) }
+    pub(super) fn new(powers: Option<Arc<dyn Powers>>, limits: &Limits, witness: Option<Arc<dyn Witness>>) -> Self {
+        Self { powers, limiter: Limiter::new(limits), log: LogQuota::new(limits.log_bytes), witness }
     }
 
     pub(super) fn limiter(&mut self) -> &mut Limiter {
         &mut self.limiter
     }
 
+    /// Tells whoever watches that the guest stands still.
+    pub(super) fn stop(&self, stop: Stop) {
+        if let Some(witness) = &self.witness {
+            witness.stands_still(stop, self.limiter.memory_bytes());
+        }
+    }
+
+    /// What every import begins with.
     fn powers(&self) -> wasmtime::Result<&dyn Powers> {
+        self.stop(Stop::Import);
         self.powers.as_deref().ok_or_else(|| wasmtime::Error::new(Impure))
     }
 }

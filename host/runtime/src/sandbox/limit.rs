@@ -102,6 +102,11 @@ impl Limiter {
             table_count: limits.tables,
         }
     }
+
+    /// The size of all linear memories together.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory.used
+    }
 }
 
 /// A sum with a limit, whose last addition can be taken back.

@@ -19,6 +19,7 @@ use super::{
     import::Host,
     limit::Limits,
     text,
+    witness::Witness,
 };
 
 /// Longest text of the linker that is shown, in bytes.
@@ -100,6 +101,7 @@ pub(super) struct Program {
     pub(super) describe: plugin::GuestIndices,
     pub(super) hooks: Hooks,
     pub(super) limits: Limits,
+    pub(super) witness: Option<Arc<dyn Witness>>,
 }
 
 /// Where the exports of a world are.
@@ -158,7 +160,8 @@ impl Sandbox {
             World::Migrator => migration::GuestIndices::new(&component).map(Hooks::Migration),
             World::Prober => probe::GuestIndices::new(&component).map(Hooks::Probe),
         };
-        Ok(Program { hooks: hooks.map_err(|error| link_error(&error))?, component, describe, limits: self.limits.clone() })
+        let hooks = hooks.map_err(|error| link_error(&error))?;
+        Ok(Program { component, describe, hooks, limits: self.limits.clone(), witness: self.witness.clone() })
     }
 
     /// A cache that cannot be written costs time, nothing else.

@@ -286,6 +286,11 @@ async fn a_compiling_process_that_fails_is_told_apart() {
     assert_eq!(told("printf 'bad\\033[2J'; exit 3").await, "the component cannot be compiled: bad\\u{1b}[2J");
     assert!(told("kill -ABRT $$").await.contains("1024 MiB"));
     assert_eq!(told("exit 1").await, "the compiling process could not be run");
+    // A panic is 101, or 70 where the program catches it; what was said of it stays there.
+    for status in [101, 70] {
+        let words = format!("the compiler has a defect that this component brings to light: its process ended with status {status}");
+        assert_eq!(told(&format!("echo 'thread panicked' >&2; exit {status}")).await, words);
+    }
     // What comes back is still looked at: this is no code.
     assert!(told("echo nonsense").await.starts_with("the component does not fit the contract"));
     // The environment stays here.
