@@ -3,6 +3,7 @@
 mod components;
 mod fake_ca;
 mod memory_kind;
+mod openbao;
 mod rig;
 mod test_clock;
 mod warm;
@@ -10,6 +11,7 @@ mod warm;
 pub use components::component;
 pub use fake_ca::FakeCa;
 pub use memory_kind::{Exchange, MemoryKind, MemoryServer, Mishap};
+pub use openbao::{Answered, OpenBao};
 pub use rig::{Rig, Trace};
 pub use test_clock::TestClock;
 pub use warm::warm_sandbox;

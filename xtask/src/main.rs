@@ -6,6 +6,7 @@ mod bench;
 mod bindings;
 mod demo;
 mod failed;
+mod openbao;
 mod plugins;
 mod polyglot;
 mod runner;
@@ -28,6 +29,7 @@ cargo xtask COMMAND
   lint               checks the form of all code: rustfmt and clippy
   plugins            builds every plugin and test guest into target/plugins/NAME.wasm
   plugins --modules  builds them, but packs nothing (core modules stay in target/guests)
+  openbao            installs the OpenBao server of the tests into target/tools
   polyglot           builds the test guests in JavaScript and Python into target/polyglot (installs their tools into target/tools)
   bench [NAME...]    prints how fast it is, as ratios to floors measured in the same run
   bindings           writes the SDK's bindings anew from wit/
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
             .and_then(|()| plugins::build(&root))
             .and_then(|modules| plugins::pack(&root, &modules)),
         ["plugins", "--modules"] => plugins::build(&root).map(drop),
+        ["openbao"] => openbao::install(&root).map(drop),
         ["polyglot"] => polyglot::build(&root),
         ["bench", names @ ..] => bench::measure(&root, names),
         ["bindings"] => bindings::write(&root),

@@ -5,7 +5,7 @@ use std::{path::Path, time::Instant};
 use crate::{
     bindings,
     failed::{Failed, cargo, run},
-    plugins,
+    openbao, plugins,
     runner::Runner,
 };
 
@@ -20,6 +20,7 @@ pub(crate) fn all(root: &Path) -> Result<(), Failed> {
     let mut failures = Vec::new();
     failures.extend(step("the SDK's bindings, compared with wit/", || bindings::check(root)).err());
     failures.extend(step("the guests' own tests", || run(guests(root).args(["test", "--quiet", "--locked", "--workspace"]))).err());
+    failures.extend(step("OpenBao, for the tests against a real server", || openbao::install(root).map(drop)).err());
     let runner = Runner::find(root);
     failures.extend(step("the host's tests", || run(&mut runner.command(root))).err());
     if failures.is_empty() {

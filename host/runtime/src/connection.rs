@@ -10,6 +10,7 @@ mod file;
 mod http;
 mod members;
 mod pace;
+mod vault;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::{BoxFuture, Clock},
-    policy::{Code, KindTable, RequestPath},
+    policy::{Code, Ground, KindTable, RequestPath},
     secret::Secret,
 };
 
@@ -29,6 +30,7 @@ pub use declaration::declared;
 pub use file::FileKind;
 pub use http::{HttpKind, Resolve, SystemResolver};
 pub use pace::{Pace, Rate};
+pub use vault::VaultKind;
 
 /// A request as it leaves: secrets in plain. Its `Debug` shows method and path only.
 pub struct WireRequest {
@@ -44,6 +46,30 @@ pub struct WireRequest {
     pub body: Option<WireBody>,
     /// Used in place of the connection's own credential.
     pub credential: Option<Arc<Secret>>,
+}
+
+impl WireRequest {
+    /// A request of the host's own, without query, headers, body and credential.
+    fn of_host(method: &str, path: RequestPath) -> Self {
+        Self { method: method.to_owned(), path, query: Vec::new(), headers: Vec::new(), body: None, credential: None }
+    }
+
+    /// The same once more, for a server that refused it before it performed it.
+    fn again(&self) -> Self {
+        let body = self.body.as_ref().map(|body| match body {
+            WireBody::Json(document) => WireBody::Json(document.clone()),
+            WireBody::Form(pairs) => WireBody::Form(pairs.clone()),
+            WireBody::Bytes(bytes) => WireBody::Bytes(bytes.clone()),
+        });
+        Self {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            headers: self.headers.clone(),
+            body,
+            credential: self.credential.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for WireRequest {
@@ -127,8 +153,20 @@ pub trait Backend: Send + Sync {
     fn authority(&self) -> &str;
     /// The kind's own class table.
     fn table(&self) -> &Arc<KindTable>;
-    /// Sends one request. Never follows a redirect, never repeats a request that may have left.
+    /// Sends one request. Never leaves the operator's grant, never repeats a request that may have been performed.
     fn send(&self, request: WireRequest) -> BoxFuture<'_, Result<WireResponse, SendError>>;
+    /// Where a path leads, for kinds whose classes depend on it. Only asked for paths that no other route of the table fits.
+    fn ground<'a>(&'a self, _path: &'a RequestPath) -> BoxFuture<'a, Result<Option<Ground>, SendError>> {
+        Box::pin(async { Ok(None) })
+    }
+    /// Whether the backend can work now; the failure says in words what state it is in.
+    fn health(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async { Ok(()) })
+    }
+    /// Gives up what the host obtained from the backend for itself, such as a login. A later request obtains it again.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// A way to speak to a kind of backend.
@@ -284,10 +322,11 @@ pub enum Opened {
 pub struct Kinds(BTreeMap<&'static str, Arc<dyn Kind>>);
 
 impl Kinds {
-    /// `http` and `file`.
+    /// `http`, `vault` and `file`.
     #[must_use]
     pub fn system() -> Self {
         let mut kinds = Self::default();
+        kinds.add(Arc::new(VaultKind::default()));
         kinds.add(Arc::new(HttpKind::default()));
         kinds.add(Arc::new(FileKind::default()));
         kinds

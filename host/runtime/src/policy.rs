@@ -20,7 +20,7 @@ use crate::hook::{Call, Request};
 pub use budget::{Budget, CallLimits, Permit};
 pub use code::Code;
 pub use path::{RequestPath, escape_into, shown};
-pub use table::{KindRoute, KindTable, PUBLIC_HEADERS, Unlisted};
+pub use table::{Ground, KindRoute, KindTable, PUBLIC_HEADERS, Unlisted};
 pub use template::{Template, Variables};
 
 /// The rules of one role played by one connection.
@@ -105,7 +105,8 @@ impl Policy {
         Ok(Self { connection: connection.to_owned(), role: role.name.clone(), table: Arc::clone(table), routes, reads, reads_as_written })
     }
 
-    /// Finds the request's route. Checks method, path and headers; says nothing of the hook or the change.
+    /// Finds the request's route. Checks method, path and headers; says nothing of the hook or the change. `ground` is where
+    /// the path leads, for kinds that must ask; without it a request to such a place is refused as [`Code::NOT_OF_KIND`].
     ///
     /// Of several routes that fit the most specific counts, of equals the one of the highest class. The class is never
     /// below what the kind's own table says.
@@ -113,7 +114,7 @@ impl Policy {
     /// # Errors
     /// A refusal that quotes method and path (never query values or headers) and, where a line of the workflow can help,
     /// that line.
-    pub fn judge(&self, request: &Request) -> Result<Matched, Failure> {
+    pub fn judge(&self, request: &Request, ground: Option<&Ground>) -> Result<Matched, Failure> {
         if !is_method(&request.method) {
             return Err(Code::METHOD.refused(format!("`{}` is no method that a connection takes", shown(&request.method))));
         }
@@ -127,9 +128,9 @@ impl Policy {
             let text = format!("{quoted} to `{}` is on no route of role `{}` in the plugin's manifest", self.connection, self.role);
             return Err(Code::NO_ROUTE.refused(text));
         };
-        let known = self.table.route(&request.method, &path);
+        let known = self.table.route(&request.method, &path, ground);
         let class = self.class(route, known, &request.method, &path, &quoted)?;
-        let mut objects = objects(route, known, &path, &readings);
+        let mut objects = objects(route, known.map(|known| (known, ground)), &path, &readings);
         if let Some(name) = known.and_then(|known| known.object_query) {
             for (_, value) in request.query.iter().filter(|(key, _)| key == name) {
                 objects.push(RequestPath::of_object(value)?.object());
@@ -145,7 +146,7 @@ impl Policy {
             objects,
             response: route.response,
             public_response: known.map_or_else(|| route.public_response.clone(), |known| known.public_response.clone()),
-            public_request: route.public_request.clone(),
+            public_request: known.and_then(|known| known.public_request.clone()).unwrap_or_else(|| route.public_request.clone()),
             public_headers: self.table.public_headers,
         })
     }
@@ -299,10 +300,10 @@ fn check_object(path: &Template, object: &Template, class: RouteClass) -> Result
     Ok(())
 }
 
-fn objects(route: &Asked, known: Option<&KindRoute>, path: &RequestPath, readings: &[Variables]) -> Vec<String> {
-    if let Some(known) = known {
+fn objects(route: &Asked, known: Option<(&KindRoute, Option<&Ground>)>, path: &RequestPath, readings: &[Variables]) -> Vec<String> {
+    if let Some((known, ground)) = known {
         return match &known.object {
-            Some(object) => known.path.matches(path).iter().map(|variables| object.expand(variables)).collect(),
+            Some(object) => known.readings(path, ground).iter().map(|variables| object.expand(variables)).collect(),
             None => vec![path.object()],
         };
     }
@@ -377,7 +378,7 @@ mod tests {
         let (path, to) = path.split_once('>').map_or((path, None), |(path, to)| (path, Some(to)));
         let query = to.map(|to| ("to".to_owned(), to.to_owned())).into_iter().chain([("q".to_owned(), "hush".to_owned())]).collect();
         let request = Request { method: method.to_owned(), path: path.to_owned(), query, ..Request::default() };
-        Policy::new("app", &role(routes), table, &reads).expect("a policy").judge(&request)
+        Policy::new("app", &role(routes), table, &reads).expect("a policy").judge(&request, None)
     }
 
     fn verdict(result: &Result<Matched, Failure>) -> String {

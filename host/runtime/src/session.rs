@@ -17,7 +17,7 @@ use crate::{
     connection::{Backend, SendError, WireBody, WireRequest, WireResponse, WireResponseBody},
     equipment::{Seat, Seats},
     hook::{Body, CertificateFacts, Form, GenerateKind, Generated, LogLevel, Powers, Request, Response},
-    policy::{Budget, CallLimits, Hook, Matched},
+    policy::{Budget, CallLimits, Code, Hook, Matched, RequestPath},
     sealing::{self, Leaf, Origin, Scope},
 };
 
@@ -112,7 +112,7 @@ impl Session {
             })?
             .clone();
         self.no_tokens_outside_the_body(&request)?;
-        let matched = seat.policy.judge(&request)?;
+        let matched = Self::judge(seat, &*backend, &request).await?;
         // An escaped token is one too.
         Scope::check_no_token(&matched.path.object(), "the path")?;
         matched.check_hook(self.rights.hook)?;
@@ -125,6 +125,26 @@ impl Session {
         permit.received(answer.response.bytes)?;
         self.note_answer(&matched, &objects, &role, member, &answer.response);
         Ok(self.show(seat, &role, &matched, &objects, answer))
+    }
+
+    /// Finds the request's route. Some kinds must first ask where the path leads; nothing is asked for a request that is on
+    /// no route, or whose path hides a token.
+    async fn judge(seat: &Seat, backend: &dyn Backend, request: &Request) -> Result<Matched, Failure> {
+        match seat.policy.judge(request, None) {
+            Err(failure) if failure.code.as_deref() == Some(Code::NOT_OF_KIND.as_str()) => {
+                let path = RequestPath::parse(&request.path)?;
+                Scope::check_no_token(&path.object(), "the path")?;
+                match backend.ground(&path).await {
+                    Ok(Some(ground)) => seat.policy.judge(request, Some(&ground)),
+                    Ok(None) => Err(failure),
+                    Err(SendError::NotSent { failure }) => Err(failure),
+                    Err(SendError::Lost { text }) => {
+                        Err(Failure { case: FailureCase::Unavailable, code: Some("CUT3405".to_owned()), text })
+                    }
+                }
+            }
+            judged => judged,
+        }
     }
 
     /// Paths, queries and headers never hold a token: the request is refused, not stripped.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, process::Stdio, sync::Arc, time::Dur
 use tokio::{io::AsyncReadExt as _, process::Command, sync::Mutex};
 
 use super::OpenError;
-use crate::secret::Secret;
+use crate::{sealing::Scanner, secret::Secret};
 
 /// The longest credential, in bytes: certificates with keys are the largest.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -16,6 +16,7 @@ const EXEC_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub struct Credentials {
     environment: Option<HashMap<String, String>>,
+    scanner: Option<Arc<Scanner>>,
     read: Mutex<HashMap<String, Arc<Secret>>>,
 }
 
@@ -23,7 +24,20 @@ impl Credentials {
     /// With this environment in place of the process's own: for tests and for programs that embed the runtime.
     #[must_use]
     pub fn with_environment(environment: HashMap<String, String>) -> Self {
-        Self { environment: Some(environment), read: Mutex::default() }
+        Self { environment: Some(environment), ..Self::default() }
+    }
+
+    /// With a scanner that is told which credentials are live.
+    #[must_use]
+    pub fn watched_by(mut self, scanner: Arc<Scanner>) -> Self {
+        self.scanner = Some(scanner);
+        self
+    }
+
+    /// Who is told which credentials are live.
+    #[must_use]
+    pub fn scanner(&self) -> Option<&Arc<Scanner>> {
+        self.scanner.as_ref()
     }
 
     /// The credential behind `source`; relative files start from `folder`. One newline at the end is left out.

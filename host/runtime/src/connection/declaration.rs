@@ -51,9 +51,14 @@ pub fn declared(name: &str, connection: &Connection, folder: &Path) -> Result<Co
             settings.insert("recipients".to_owned(), recipients.collect());
         }
         ConnectionKind::Vault(vault) => {
-            if let VaultLogin::Token(source) = &vault.login {
-                settings.insert("token".to_owned(), json!(source.to_string()));
-            }
+            let (key, login) = match &vault.login {
+                VaultLogin::Token(source) => ("token", json!(source.to_string())),
+                VaultLogin::AppRole { mount, role_id, secret_id } => {
+                    ("approle", json!({ "mount": mount, "role_id": role_id.to_string(), "secret_id": secret_id.to_string() }))
+                }
+                VaultLogin::Jwt { mount, role, token } => ("jwt", json!({ "mount": mount, "role": role, "token": token.to_string() })),
+            };
+            settings.insert(key.to_owned(), login);
             authority(&mut settings, &config, vault.ca.as_ref(), vault.insecure)?;
             if let Some(namespace) = &vault.namespace {
                 settings.insert("namespace".to_owned(), json!(namespace));

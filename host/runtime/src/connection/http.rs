@@ -15,7 +15,7 @@ mod tests;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -39,6 +39,13 @@ pub struct HttpKind {
     table: Arc<KindTable>,
     resolver: Arc<dyn Resolve>,
     placement: Placement,
+}
+
+/// Scheme, host and port of a URL in their one spelling; nothing if it is none.
+pub(super) fn place_of(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    Target::parse(&format!("{scheme}://{}", &rest[..end])).ok().map(|target| target.authority())
 }
 
 /// Where the credential goes.
@@ -92,6 +99,10 @@ impl HttpKind {
             None => target.authority(),
         };
         let mut fixed = HeaderMap::new();
+        if self.placement == Placement::Header("x-vault-token") {
+            // Vault's agents and proxies can be told to refuse requests without it.
+            fixed.insert("x-vault-request", HeaderValue::from_static("true"));
+        }
         let mut authority = authority;
         if let Some(namespace) = settings.namespace.as_deref().map(|text| text.trim_matches('/')).filter(|text| !text.is_empty()) {
             let Placement::Header("x-vault-token") = self.placement else {

@@ -10,11 +10,11 @@ use cutover_engine::{Failure, FailureCase, Timestamp};
 use super::{Backend, SendError, WireRequest, WireResponse};
 use crate::{
     clock::{BoxFuture, Clock},
-    policy::{Code, KindTable},
+    policy::{Code, Ground, KindTable, RequestPath},
 };
 
 /// The longest wait inside a hook call, in milliseconds. A longer one ends the call; the host calls again later.
-const MAX_WAIT: u64 = 20_000;
+pub(super) const MAX_WAIT: u64 = 20_000;
 /// The longest pause that a backend can ask for, in milliseconds.
 const MAX_PAUSE: u64 = 3_600_000;
 
@@ -114,7 +114,7 @@ impl Pace {
 }
 
 /// The pause in milliseconds that a `Retry-After` asks for: seconds or an HTTP date.
-fn pause(text: &str, now: Timestamp) -> Option<u64> {
+pub(super) fn pause(text: &str, now: Timestamp) -> Option<u64> {
     if let Ok(seconds) = text.trim().parse::<u64>() {
         return Some(seconds.saturating_mul(1_000));
     }
@@ -148,6 +148,19 @@ impl Backend for Paced {
             self.pace.learn(&response);
             Ok(response)
         })
+    }
+
+    fn ground<'a>(&'a self, path: &'a RequestPath) -> BoxFuture<'a, Result<Option<Ground>, SendError>> {
+        // Mostly known already; what is asked for once per mount needs no turn.
+        self.inner.ground(path)
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        self.inner.health()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
     }
 }
 

@@ -68,6 +68,14 @@ codes! {
     FILE_SYSTEM = "CUT3243";
     /// The backend asked to wait longer than one hook call may.
     RATE = "CUT3250";
+    /// A path of Vault or OpenBao whose mount is not there, or which the token may not see.
+    MOUNT = "CUT3260";
+    /// Vault or OpenBao is in a state in which it does not work: sealed, not initialised, cut off.
+    SERVER_STATE = "CUT3261";
+    /// A login at Vault or OpenBao was refused.
+    LOGIN = "CUT3262";
+    /// A redirect to an authority outside the operator's grant.
+    REDIRECT = "CUT3263";
 }
 
 impl Code {

@@ -2,7 +2,10 @@
 
 use cutover_engine::{Pointer, RouteClass};
 
-use super::{path::RequestPath, template::Template};
+use super::{
+    path::RequestPath,
+    template::{Template, Variables},
+};
 
 /// A kind's class table.
 #[derive(Debug, Clone)]
@@ -34,6 +37,20 @@ pub struct KindRoute {
     pub object_query: Option<&'static str>,
     /// Places of the response that are no secrets. They replace what the manifest proposes.
     pub public_response: Vec<Pointer>,
+    /// Places of the request's body that may hold plain values. They replace what the manifest proposes; none leaves it.
+    pub public_request: Option<Vec<Pointer>>,
+    /// The sort of ground that the route is for; a route without one is for every path.
+    pub ground: Option<&'static str>,
+}
+
+/// Where a path leads, found out by the backend before a request is judged. What looks like one request can be another
+/// elsewhere: below one mount of Vault `config` is a setting, below another a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ground {
+    /// The sort, as the kind's routes name it.
+    pub sort: &'static str,
+    /// What the variable `mount` of a route must be: a path without slashes around it.
+    pub mount: String,
 }
 
 /// How a kind treats what its table does not have.
@@ -51,8 +68,8 @@ pub const PUBLIC_HEADERS: &[&str] = &["content-type", "etag", "last-modified", "
 impl KindTable {
     /// The route that fits best; of two that say equally much the one of the higher class.
     #[must_use]
-    pub fn route(&self, method: &str, path: &RequestPath) -> Option<&KindRoute> {
-        let fitting = self.routes.iter().filter(|route| route.method == method && !route.path.matches(path).is_empty());
+    pub fn route(&self, method: &str, path: &RequestPath, ground: Option<&Ground>) -> Option<&KindRoute> {
+        let fitting = self.routes.iter().filter(|route| route.method == method && !route.readings(path, ground).is_empty());
         fitting.max_by_key(|route| (route.path.specificity(), route.class))
     }
 }
@@ -65,7 +82,49 @@ impl KindRoute {
     #[must_use]
     pub fn new(method: &'static str, path: &str, class: RouteClass) -> Self {
         let path = Template::parse(path).expect("a kind's path is a template");
-        Self { method, path, class, object: None, object_query: None, public_response: Vec::new() }
+        let public_response = Vec::new();
+        Self { method, path, class, object: None, object_query: None, public_response, public_request: None, ground: None }
+    }
+
+    /// Every way in which the path fits on this ground.
+    #[must_use]
+    pub fn readings(&self, path: &RequestPath, ground: Option<&Ground>) -> Vec<Variables> {
+        let mut readings = self.path.matches(path);
+        match (self.ground, ground) {
+            (None, _) => {}
+            (Some(sort), Some(ground)) if sort == ground.sort => {
+                readings.retain(|variables| variables.get("mount").is_none_or(|mount| *mount == ground.mount));
+            }
+            (Some(_), _) => readings.clear(),
+        }
+        readings
+    }
+
+    /// For this sort of ground only.
+    #[must_use]
+    pub fn on(mut self, sort: &'static str) -> Self {
+        self.ground = Some(sort);
+        self
+    }
+
+    /// About this object.
+    ///
+    /// # Panics
+    /// If `object` is no template: kinds are part of this program.
+    #[must_use]
+    pub fn about(mut self, object: &str) -> Self {
+        self.object = Some(Template::parse(object).expect("a kind's object is a template"));
+        self
+    }
+
+    /// With plain values allowed at these places of the request only.
+    ///
+    /// # Panics
+    /// If one is no JSON pointer: kinds are part of this program.
+    #[must_use]
+    pub fn taking(mut self, pointers: &[&str]) -> Self {
+        self.public_request = Some(pointers.iter().map(|text| Pointer::parse(text).expect("a kind's pointer is a pointer")).collect());
+        self
     }
 
     /// With these public places.

@@ -159,7 +159,7 @@ impl Host {
         let digest_key = Key::from_bytes(*key.expose()).derive("etag");
         Opening {
             clock: self.clock.clone(),
-            credentials: Credentials::default(),
+            credentials: Credentials::default().watched_by(key.scanner().clone()),
             limits: WireLimits::default(),
             digest_key: Zeroizing::new(*digest_key.as_bytes()),
         }

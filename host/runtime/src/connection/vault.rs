@@ -1,0 +1,224 @@
+//! The `vault` kind: Vault and `OpenBao`, which share their KV engines, logins and errors.
+//!
+//! It is HTTP with a table of its own ([`table`]). The host logs in ([`login`]) and keeps the token alive ([`token`]); what
+//! the server's answers say of its state is told apart from what they say of the request ([`wire`]).
+
+mod login;
+mod mounts;
+mod number;
+mod standing;
+mod table;
+mod token;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::{path::PathBuf, sync::Arc};
+
+use cutover_engine::{Failure, FailureCase};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use self::{
+    login::{Login, LoginSettings},
+    mounts::{Mounts, is_mountable},
+    token::Token,
+    wire::{Place, Wire},
+};
+use super::{
+    Backend, ConnectionConfig, HttpKind, Kind, OpenError, Opening, SendError, WireRequest, WireResponse, WireResponseBody,
+    http::{Placement, place_of},
+    settings,
+};
+use crate::{
+    clock::BoxFuture,
+    policy::{Code, Ground, KindTable, RequestPath, shown},
+};
+
+/// Opens `vault` connections.
+pub struct VaultKind {
+    http: HttpKind,
+}
+
+impl Default for VaultKind {
+    fn default() -> Self {
+        Self { http: HttpKind::with_table(table::table(), Placement::Header("x-vault-token")) }
+    }
+}
+
+/// What an operator can set.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    token: Option<String>,
+    approle: Option<Value>,
+    jwt: Option<Value>,
+    ca: Option<PathBuf>,
+    insecure: bool,
+    namespace: Option<String>,
+    standbys: Vec<String>,
+}
+
+impl Settings {
+    fn login(&mut self) -> Result<LoginSettings, String> {
+        let token = self.token.take().map(Value::from);
+        let mut given = [("token", token), ("approle", self.approle.take()), ("jwt", self.jwt.take())]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        match (given.next(), given.next()) {
+            (Some(login), None) => serde_json::from_value(Value::Object(Map::from_iter([login]))).map_err(|error| error.to_string()),
+            _ => Err("it needs one of `token`, `approle` and `jwt`".to_owned()),
+        }
+    }
+}
+
+impl VaultKind {
+    async fn open_backend(&self, config: &ConnectionConfig, opening: &Opening) -> Result<VaultBackend, OpenError> {
+        let wrong = |problem: String| OpenError::declaration(config, problem);
+        let mut settings: Settings = settings(config)?;
+        let login = settings.login().map_err(wrong)?;
+        let url = config.url.clone().ok_or_else(|| wrong("it needs a `url`".to_owned()))?;
+        let open = async |url: &str, namespace: Option<&str>| {
+            let mut of_http = Map::from_iter([("insecure".to_owned(), json!(settings.insecure))]);
+            if let Some(ca) = &settings.ca {
+                of_http.insert("ca".to_owned(), json!(ca));
+            }
+            if let Some(namespace) = namespace {
+                of_http.insert("namespace".to_owned(), json!(namespace));
+            }
+            self.http.open(&ConnectionConfig { url: Some(url.to_owned()), settings: of_http, ..config.clone() }, opening).await
+        };
+        let mut places = Vec::new();
+        for url in std::iter::once(&url).chain(&settings.standbys) {
+            let backend = open(url, settings.namespace.as_deref()).await?;
+            let name = place_of(url).ok_or_else(|| wrong(format!("`{}` is no url", shown(url))))?;
+            places.push(Place { name, backend });
+        }
+        let bare = open(&url, None).await?;
+        let authority = places[0].backend.authority().to_owned();
+        let login = Login::open(login, config, opening).await?;
+        Ok(VaultBackend {
+            authority,
+            table: self.http.table().clone(),
+            wire: Wire::new(places, bare, opening.clock.clone()),
+            token: Token::new(login, opening.credentials.scanner().cloned()),
+            mounts: Mounts::default(),
+        })
+    }
+}
+
+impl Kind for VaultKind {
+    fn table(&self) -> &Arc<KindTable> {
+        self.http.table()
+    }
+
+    fn open<'a>(&'a self, declaration: &'a ConnectionConfig, opening: &'a Opening) -> BoxFuture<'a, Result<Arc<dyn Backend>, OpenError>> {
+        Box::pin(async move { Ok(Arc::new(self.open_backend(declaration, opening).await?) as Arc<dyn Backend>) })
+    }
+}
+
+struct VaultBackend {
+    authority: String,
+    table: Arc<KindTable>,
+    wire: Wire,
+    token: Token,
+    mounts: Mounts,
+}
+
+impl VaultBackend {
+    /// Sends with the connection's own token. A refusal came before anything was done, so that a request whose token turns
+    /// out to be dead is sent once more with a new one.
+    async fn send_as_host(&self, mut request: WireRequest) -> Result<WireResponse, SendError> {
+        let token = self.token.live(&self.wire).await?;
+        request.credential = Some(token.clone());
+        let response = self.wire.send(&request).await?;
+        if response.status != 403 {
+            return Ok(response);
+        }
+        match self.token.revive(&token, &self.wire).await? {
+            None => Ok(response),
+            Some(new) => {
+                request.credential = Some(new);
+                self.wire.send(&request).await
+            }
+        }
+    }
+
+    async fn find_mount(&self, key: &str) -> Result<Ground, SendError> {
+        if let Some(known) = self.mounts.known(key, self.wire.clock.now()) {
+            return Ok(known);
+        }
+        let path = RequestPath::of_object(&format!("v1/sys/internal/ui/mounts/{key}"))?;
+        let response = self.send_as_host(WireRequest::of_host("GET", path)).await.map_err(login::nothing_written)?;
+        let unclear = |case, what: &str| Code::MOUNT.failure(case, format!("`{}`: {what} `{}`", self.authority, shown(key)));
+        match (response.status, &response.body) {
+            (200, WireResponseBody::Json(answer)) => self
+                .mounts
+                .learn(key, answer, self.wire.clock.now())
+                .ok_or_else(|| unclear(FailureCase::Unavailable, "the server does not say which mount is above").into()),
+            (401 | 403, _) => Err(unclear(FailureCase::Denied, "there is no mount that the token may see above").into()),
+            (404, _) => Err(unclear(FailureCase::NotFound, "there is no mount above").into()),
+            (status, _) => {
+                Err(unclear(FailureCase::Unavailable, &format!("asked for the mount, the server answers {status}, above")).into())
+            }
+        }
+    }
+}
+
+impl Backend for VaultBackend {
+    fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    fn table(&self) -> &Arc<KindTable> {
+        &self.table
+    }
+
+    fn send(&self, request: WireRequest) -> BoxFuture<'_, Result<WireResponse, SendError>> {
+        Box::pin(async move {
+            if request.path.is_folder() && !matches!(request.method.as_str(), "GET" | "LIST") {
+                let text = format!("`{} {}` writes a name that ends in `/`: no server stores one", request.method, request.path);
+                return Err(Code::REQUEST.failure(FailureCase::InvalidInput, text).into());
+            }
+            let is_read = request.method == "GET";
+            // A credential that the plugin was given to try is used as it is.
+            let mut response = match &request.credential {
+                Some(_) => self.wire.send(&request).await?,
+                None => self.send_as_host(request).await?,
+            };
+            if let (true, WireResponseBody::Json(document)) = (is_read, &response.body) {
+                let count = values(document).map_or(0, number::inexact);
+                if count > 0 {
+                    response.headers.push((number::INEXACT_HEADER.to_owned(), count.to_string()));
+                }
+            }
+            Ok(response)
+        })
+    }
+
+    fn ground<'a>(&'a self, path: &'a RequestPath) -> BoxFuture<'a, Result<Option<Ground>, SendError>> {
+        Box::pin(async move {
+            let object = path.object();
+            match object.strip_prefix("v1/").filter(|key| is_mountable(key)) {
+                Some(key) => self.find_mount(key).await.map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(self.wire.health())
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.token.revoke(&self.wire))
+    }
+}
+
+/// The values of a secret in an answer: of version 2 below `/data/data`, of version 1 below `/data`.
+fn values(document: &Value) -> Option<&Value> {
+    let data = document.get("data")?;
+    let is_versioned = data.get("metadata").is_some_and(|metadata| metadata.get("created_time").is_some());
+    if is_versioned { data.get("data") } else { Some(data) }
+}

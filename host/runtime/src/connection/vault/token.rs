@@ -1,0 +1,161 @@
+//! The connection's own token: made at the first request, renewed before it ends, made anew when it is dead, revoked at the end.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use cutover_engine::{FailureCase, Span, Timestamp};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{
+    super::{SendError, WireRequest},
+    login::{Lease, Login, lease, nothing_written},
+    wire::{Wire, path},
+};
+use crate::{sealing::Scanner, secret::Secret};
+
+/// Keeps one live token. Requests that need it while it is being made wait for it.
+pub(super) struct Token {
+    login: Login,
+    scanner: Option<Arc<Scanner>>,
+    held: Mutex<State>,
+    /// Whether the token may not look itself up: then a refusal says nothing of its life.
+    is_blind: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Held>,
+    /// Made here and replaced since; requests may still be using them.
+    replaced: Vec<Arc<Secret>>,
+    /// Whether a token was handed out before, so that sources are read anew for the next.
+    has_begun: bool,
+}
+
+struct Held {
+    token: Arc<Secret>,
+    renewable: bool,
+    /// How long it lived when it was new.
+    full: Option<Span>,
+    /// When to renew or replace it; it still lives for a while then.
+    due: Option<Timestamp>,
+    ends: Option<Timestamp>,
+}
+
+impl Held {
+    fn new(lease: Lease, full: Option<Span>, now: Timestamp) -> Self {
+        let due = lease.ttl.map(|ttl| now.after(Span(ttl.0 / 3 * 2)));
+        Self { token: lease.token, renewable: lease.renewable, full, due, ends: lease.ttl.map(|ttl| now.after(ttl)) }
+    }
+}
+
+impl Token {
+    pub(super) fn new(login: Login, scanner: Option<Arc<Scanner>>) -> Self {
+        Self { login, scanner, held: Mutex::default(), is_blind: AtomicBool::new(false) }
+    }
+
+    /// The live token: made, renewed or made anew first if that is due.
+    pub(super) async fn live(&self, wire: &Wire) -> Result<Arc<Secret>, SendError> {
+        let mut state = self.held.lock().await;
+        let now = wire.clock.now();
+        let Some(held) = &state.held else { return self.make(&mut state, wire).await };
+        if held.due.is_none_or(|due| now < due) {
+            return Ok(held.token.clone());
+        }
+        if held.renewable && held.ends.is_some_and(|ends| now < ends) && self.renew(&mut state, wire).await? {
+            return Ok(state.held.as_ref().map(|held| held.token.clone()).unwrap_or(Arc::new(Secret::text(String::new()))));
+        }
+        let (token, ends) = match &state.held {
+            Some(held) => (held.token.clone(), held.ends),
+            None => return self.make(&mut state, wire).await,
+        };
+        match self.make(&mut state, wire).await {
+            // The old one still lives: whoever wants to work may.
+            Err(_) if ends.is_some_and(|ends| now < ends) => Ok(token),
+            made => made,
+        }
+    }
+
+    /// After a refusal of a request with `used`: another token, if that one is dead and there is one to be had.
+    pub(super) async fn revive(&self, used: &Arc<Secret>, wire: &Wire) -> Result<Option<Arc<Secret>>, SendError> {
+        if !self.login.can_change() {
+            return Ok(None);
+        }
+        let mut state = self.held.lock().await;
+        if let Some(held) = state.held.as_ref().filter(|held| !Arc::ptr_eq(&held.token, used)) {
+            return Ok(Some(held.token.clone()));
+        }
+        if self.is_blind.load(Ordering::Relaxed) || self.is_alive(used, wire).await? {
+            return Ok(None);
+        }
+        let token = match self.make(&mut state, wire).await {
+            Ok(token) => token,
+            // The request's own refusal says more than that there is no other token.
+            Err(SendError::NotSent { failure }) if failure.case == FailureCase::Denied => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if token.expose() == used.expose() {
+            return Ok(None);
+        }
+        // A new token that cannot look itself up either was not dead before: its policies do not allow it.
+        self.is_blind.store(!self.is_alive(&token, wire).await?, Ordering::Relaxed);
+        Ok(Some(token))
+    }
+
+    /// Revokes what was made here. What cannot be revoked now ends by itself.
+    pub(super) async fn revoke(&self, wire: &Wire) {
+        let mut state = self.held.lock().await;
+        let held = state.held.take().map(|held| held.token);
+        let replaced = std::mem::take(&mut state.replaced);
+        if !self.login.makes_tokens() {
+            return;
+        }
+        for token in replaced.into_iter().chain(held) {
+            let mut request = WireRequest::of_host("POST", path("/v1/auth/token/revoke-self"));
+            request.credential = Some(token);
+            match wire.send(&request).await {
+                // A dead one is refused.
+                Ok(response) if response.status < 300 || response.status == 403 => {}
+                Ok(response) => tracing::warn!(status = response.status, "`{}`: a token of this run was not revoked", wire.name()),
+                Err(_) => tracing::warn!("`{}`: a token of this run was not revoked: no answer", wire.name()),
+            }
+        }
+    }
+
+    async fn make(&self, state: &mut MutexGuard<'_, State>, wire: &Wire) -> Result<Arc<Secret>, SendError> {
+        let made = self.login.token(wire, self.scanner.as_ref(), state.has_begun).await?;
+        state.has_begun = true;
+        let token = made.token.clone();
+        let full = made.ttl;
+        let now = wire.clock.now();
+        if let Some(old) = state.held.replace(Held::new(made, full, now)).filter(|_| self.login.makes_tokens()) {
+            state.replaced.push(old.token);
+        }
+        Ok(token)
+    }
+
+    /// Whether it was renewed for a worthwhile time; near the end of its longest life it is better replaced.
+    async fn renew(&self, state: &mut MutexGuard<'_, State>, wire: &Wire) -> Result<bool, SendError> {
+        let Some(held) = &state.held else { return Ok(false) };
+        let (token, full) = (held.token.clone(), held.full);
+        let mut request = WireRequest::of_host("POST", path("/v1/auth/token/renew-self"));
+        request.credential = Some(token.clone());
+        let response = match wire.send(&request).await.map_err(nothing_written) {
+            Ok(response) if response.status < 300 => response,
+            // While it still lives, an outage is for the request itself to find.
+            Ok(_) | Err(_) => return Ok(false),
+        };
+        let Some(renewed) = lease(response, self.scanner.as_ref()) else { return Ok(false) };
+        let is_short = matches!((renewed.ttl, full), (Some(now), Some(full)) if now.0 < full.0 / 2);
+        let now = wire.clock.now();
+        state.held = Some(Held::new(Lease { token, ..renewed }, full, now));
+        Ok(!is_short)
+    }
+
+    async fn is_alive(&self, token: &Arc<Secret>, wire: &Wire) -> Result<bool, SendError> {
+        let mut request = WireRequest::of_host("GET", path("/v1/auth/token/lookup-self"));
+        request.credential = Some(token.clone());
+        Ok(wire.send(&request).await.map_err(nothing_written)?.status != 403)
+    }
+}
