@@ -1,6 +1,7 @@
 //! The command line as typed. Doc comments are the help text.
 
 mod examples;
+mod form;
 mod global;
 mod later;
 
@@ -8,7 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use global::{ColorWhen, GlobalArgs, GuessedForm, Output, ProgressStyle};
+pub use form::Output;
+pub use global::{ColorWhen, GlobalArgs, GuessedForm, ProgressStyle};
 pub use later::refusal;
 
 /// Move secrets, certificates and trust from one system to another, one verified and reversible change at a time
@@ -40,8 +42,21 @@ pub enum Command {
     /// Check workflow files without network, credentials or running a plugin
     ///
     /// All mistakes of a file are reported at once, each with its place, code and fix. Exit code 1 if there are any.
+    /// Two more forms: `-o github` for annotations in GitHub Actions, `-o sarif` for code scanning.
     #[command(after_long_help = examples::VALIDATE)]
     Validate(ValidateArgs),
+    /// Format workflow files
+    ///
+    /// Spaces, blank lines and the ends of lines become regular; comments, order and values stay. A file that is not
+    /// TOML is left alone (exit code 1).
+    #[command(after_long_help = examples::FMT)]
+    Fmt(FmtArgs),
+    /// Draw the steps of a workflow and what waits for what
+    ///
+    /// Reads the file and the manifests of its plugins only. Forms: text, json, `-o dot` for Graphviz, `-o mermaid`
+    /// for Markdown, `-o svg` for a page.
+    #[command(after_long_help = examples::GRAPH)]
+    Graph(GraphArgs),
     /// Print or write the JSON Schema of workflow files
     ///
     /// An editor that knows the schema completes and checks a workflow while it is written, with the inputs of
@@ -51,7 +66,7 @@ pub enum Command {
     /// Show what a workflow would do; writes nothing anywhere
     ///
     /// Reads the systems that the workflow names and lists each change with its way back, its losses and its
-    /// checks. A plan holds no secret: it can be attached to a ticket.
+    /// checks. A plan holds no secret: it can be attached to a ticket, with `-o markdown` to a pull request.
     #[command(after_long_help = examples::PLAN, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Plan(PlanArgs),
     /// Plan, ask and perform a workflow, or perform a saved plan
@@ -77,9 +92,20 @@ pub enum Command {
     /// Make plugin components and look into them
     #[command(after_long_help = examples::PLUGIN)]
     Plugin(PluginArgs),
+    /// Explain the code of an error, or an exit code
+    ///
+    /// What happened, why, an example, and what to type next. Without a code: the list of all codes.
+    #[command(after_long_help = examples::EXPLAIN)]
+    Explain(ExplainArgs),
+    /// Show the settings that count
+    #[command(after_long_help = examples::CONFIG)]
+    Config(ConfigArgs),
     /// Print a completion script for a shell
     #[command(after_long_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    #[command(after_long_help = examples::MAN)]
+    Man(ManArgs),
     /// Compile one component under limits; the host starts this itself
     #[command(name = "__compile", hide = true)]
     Compile,
@@ -114,6 +140,61 @@ pub struct ValidateArgs {
     /// Workflow files; without any, those of this folder
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+/// Options of `fmt`.
+#[derive(Debug, Args)]
+pub struct FmtArgs {
+    /// Workflow files; without any, those of this folder
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write nothing; exit with 1 if a file would change
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Options of `graph`.
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// The workflow
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A code such as CUT0104, the number of an exit code, or `exit-codes` for the list of those
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
+}
+
+/// Options of `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub command: ConfigCommand,
+}
+
+/// Commands about settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show each setting
+    #[command(after_long_help = examples::CONFIG_SHOW)]
+    Show {
+        /// Also where each one comes from: an option, a variable or the default
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write a page for each command to this folder; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 /// Options of `schema`.
@@ -167,6 +248,18 @@ pub enum PlanCommand {
         /// The saved plan
         #[arg(value_name = "PLAN")]
         plan: PathBuf,
+    },
+    /// Show what changed from one saved plan to another
+    ///
+    /// Settings, steps, changes that were added, removed or moved, and losses.
+    #[command(after_long_help = examples::PLAN_DIFF)]
+    Diff {
+        /// The older plan
+        #[arg(value_name = "A")]
+        older: PathBuf,
+        /// The newer plan
+        #[arg(value_name = "B")]
+        newer: PathBuf,
     },
 }
 
@@ -360,7 +453,7 @@ mod tests {
                 assert!(arg.get_help().is_some(), "{} {}", command.get_name(), arg.get_id());
             }
         });
-        assert!(seen >= 14, "{seen} commands");
+        assert!(seen >= 21, "{seen} commands");
     }
 
     #[test]
@@ -376,6 +469,6 @@ mod tests {
                 parsed += 1;
             }
         });
-        assert!(parsed >= 28, "{parsed} examples");
+        assert!(parsed >= 42, "{parsed} examples");
     }
 }

@@ -1,10 +1,16 @@
 //! One file a command: what it does with its arguments.
 
 mod completions;
+mod config;
 mod drive;
+mod explain;
+mod fmt;
+mod graph;
 mod home;
 mod init;
+mod man;
 mod plan;
+mod plan_diff;
 mod plugin;
 mod resume;
 mod rollback;
@@ -14,7 +20,7 @@ mod schema;
 mod validate;
 
 use crate::{
-    args::{Command, PanicArgs, PlanCommand, PluginCommand, RunsCommand},
+    args::{Command, ConfigCommand, PanicArgs, PlanCommand, PluginCommand, RunsCommand},
     error::{CommandError, Outcome},
     program::Program,
 };
@@ -26,6 +32,13 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
         Some(Command::Init(args)) => init::perform(program, args),
         Some(Command::Completions(args)) => completions::perform(program, args),
         Some(Command::Validate(args)) => validate::perform(program, args),
+        Some(Command::Fmt(args)) => fmt::perform(program, args),
+        Some(Command::Graph(args)) => graph::perform(program, args),
+        Some(Command::Explain(args)) => explain::perform(program, args),
+        Some(Command::Man(args)) => man::perform(program, args),
+        Some(Command::Config(args)) => match args.command {
+            ConfigCommand::Show { origin } => config::show(program, origin),
+        },
         Some(Command::Schema(args)) => schema::perform(program, args),
         Some(Command::Plugin(args)) => match &args.command {
             PluginCommand::Pack { module, out } => plugin::pack(program, module, out),
@@ -34,6 +47,7 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
         Some(Command::Plan(args)) => match &args.command {
             None => plan::perform(program, args),
             Some(PlanCommand::Show { plan }) => plan::show_saved(program, plan),
+            Some(PlanCommand::Diff { older, newer }) => plan_diff::perform(program, older, newer),
         },
         Some(Command::Run(args)) => run::perform(program, args),
         Some(Command::Resume(args)) => resume::perform(program, args),

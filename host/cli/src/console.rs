@@ -57,16 +57,17 @@ impl Console {
     pub fn answer(&mut self, text: &str) -> Result<(), CommandError> {
         match self.output {
             Output::Text => self.data(text),
-            Output::Json | Output::Jsonl => Ok(()),
+            _ => Ok(()),
         }
     }
 
     /// The answer for programs; nothing if people read it. One object: over several lines as `json`, on one line as `jsonl`.
     pub fn document(&mut self, document: &impl Serialize) -> Result<(), CommandError> {
         let text = match self.output {
-            Output::Text => return Ok(()),
             Output::Json => serde_json::to_string_pretty(document),
             Output::Jsonl => serde_json::to_string(document),
+            // People read it, or a program that wants a form of the command's own.
+            _ => return Ok(()),
         };
         let text = text.expect("documents have string keys only") + "\n";
         if self.sieve.catches(&text) {

@@ -16,6 +16,7 @@ pub mod exit_code;
 mod host;
 mod host_error;
 pub mod logging;
+pub mod page;
 pub mod plugin_path;
 pub mod program;
 mod question;
@@ -28,6 +29,7 @@ pub mod source_file;
 mod spectator;
 pub mod variable;
 mod workflow_file;
+pub mod workflow_text;
 
 pub use environment::Environment;
 pub use exit_code::ExitCode;

@@ -85,6 +85,7 @@ fn perform(args: &[OsString], environment: &Environment, form: GuessedForm) -> R
     if let Some(Command::Compile) = cli.command {
         return Ok(compile_child(std::io::stdin().lock(), std::io::stdout().lock()));
     }
+    cli.global.output.check(cli.command.as_ref())?;
     let settings = Settings::resolve(&cli.global, environment)?;
     logging::install(&settings, environment);
     let console = Console::new(&settings);

@@ -1,6 +1,10 @@
 //! The global options as meant: flag before variable before default.
 
+mod origin;
+
 use std::path::PathBuf;
+
+pub use origin::{Origin, Setting};
 
 use crate::{
     args::{ColorWhen, GlobalArgs, Output, ProgressStyle},
@@ -34,6 +38,8 @@ pub struct Settings {
     pub styles_output: bool,
     /// Whether stderr gets ANSI styles.
     pub styles_error: bool,
+    /// All of the above as people look at it.
+    pub list: Vec<Setting>,
 }
 
 /// `env:NAME`, `file:PATH` or `exec:COMMAND`: where a secret is, never the secret.
@@ -66,7 +72,7 @@ impl Settings {
             (None, Some(value)) => Some(KeySource::parse(&value.to_string_lossy())?),
             (None, None) => None,
         };
-        Ok(Self {
+        let mut settings = Self {
             state: args
                 .state
                 .clone()
@@ -82,20 +88,38 @@ impl Settings {
             asks: !args.no_input && environment.terminals.input && environment.terminals.error,
             styles_output: styles(args.color, environment, environment.terminals.output),
             styles_error: styles(args.color, environment, environment.terminals.error),
-        })
+            list: Vec::new(),
+        };
+        settings.list = origin::list(&settings, args, environment);
+        Ok(settings)
     }
 }
 
 /// Whether a stream gets ANSI styles. The conventions of no-color.org and bixense.com/clicolors; logs of CI systems stay free of escapes unless forced.
 pub(crate) fn styles(when: ColorWhen, environment: &Environment, terminal: bool) -> bool {
-    let says = |name: &str, text: &str| environment.variable(name).is_some_and(|value| value == text);
     match when {
         ColorWhen::Always => true,
         ColorWhen::Never => false,
-        ColorWhen::Auto if environment.variable("NO_COLOR").is_some() => false,
-        ColorWhen::Auto if environment.variable("CLICOLOR_FORCE").is_some() && !says("CLICOLOR_FORCE", "0") => true,
-        ColorWhen::Auto => terminal && environment.variable("CI").is_none() && !says("CLICOLOR", "0") && !says("TERM", "dumb"),
+        ColorWhen::Auto => match deciding_variable(environment) {
+            Some("CLICOLOR_FORCE") => true,
+            Some(_) => false,
+            None => terminal,
+        },
     }
+}
+
+/// The variable that decides about colour, if one does: `CLICOLOR_FORCE` for it, any other against it.
+fn deciding_variable(environment: &Environment) -> Option<&'static str> {
+    let is_set = |name: &str| environment.variable(name).is_some();
+    let says = |name: &str, text: &str| environment.variable(name).is_some_and(|value| value == text);
+    let decides = [
+        ("NO_COLOR", is_set("NO_COLOR")),
+        ("CLICOLOR_FORCE", is_set("CLICOLOR_FORCE") && !says("CLICOLOR_FORCE", "0")),
+        ("CI", is_set("CI")),
+        ("CLICOLOR", says("CLICOLOR", "0")),
+        ("TERM", says("TERM", "dumb")),
+    ];
+    decides.into_iter().find(|(_, decides)| *decides).map(|(name, _)| name)
 }
 
 fn progress(args: &GlobalArgs, environment: &Environment) -> ProgressStyle {
@@ -132,6 +156,15 @@ mod tests {
         let settings = resolve(&["--state", "here", "--plugin-path", "/c"], &variables, false).expect("settings");
         assert_eq!(settings.state, PathBuf::from("here"));
         assert_eq!(settings.plugin_path, ["/c", "/a", "/b"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn every_setting_says_where_it_comes_from() {
+        let variables = [("CUTOVER_STATE", "/var/state"), ("CUTOVER_PLUGIN_PATH", "/a"), ("CUTOVER_KEY", "env:K"), ("CI", "1")];
+        let settings = resolve(&["--plugin-path", "/c", "-o", "json", "--no-input"], &variables, true).expect("settings");
+        let shown: Vec<String> =
+            settings.list.iter().map(|setting| format!("{} {} {}", setting.name, setting.value, setting.origin)).collect();
+        insta::assert_snapshot!(shown.join("\n"), @"");
     }
 
     #[test]

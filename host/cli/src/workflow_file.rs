@@ -101,6 +101,11 @@ impl Mistakes {
         Self { file, text, problems, exit }
     }
 
+    /// What was found while the text was read.
+    pub(crate) fn of_reading(file: String, text: String, problems: &[Diagnostic]) -> Self {
+        Self::new(file, text, problems.iter().map(Problem::from).collect(), ExitCode::No)
+    }
+
     /// What was found only while planning.
     pub(crate) fn of_planning(file: &WorkflowFile, problems: &[Diagnostic]) -> Self {
         Self::new(file.file.clone(), file.text.clone(), problems.iter().map(Problem::from).collect(), ExitCode::No)

@@ -31,10 +31,13 @@ Exit codes:
 
 examples! {
     INIT = "cutover init" "cutover init payments --template blank";
-    VALIDATE = "cutover validate workflow.toml" "cutover validate -o json";
+    VALIDATE = "cutover validate workflow.toml" "cutover validate -o sarif > cutover.sarif";
+    FMT = "cutover fmt workflow.toml" "cutover fmt --check";
+    GRAPH = "cutover graph workflow.toml" "cutover graph workflow.toml -o svg > workflow.svg";
     SCHEMA = "cutover schema > workflow.schema.json" "cutover schema workflow.toml --write";
     PLAN = "cutover plan workflow.toml --out payments.cutplan" "cutover plan workflow.toml --var prefix=payments/ --detailed-exitcode";
-    PLAN_SHOW = "cutover plan show payments.cutplan" "cutover plan show payments.cutplan -o json";
+    PLAN_SHOW = "cutover plan show payments.cutplan" "cutover plan show payments.cutplan -o markdown > plan.md";
+    PLAN_DIFF = "cutover plan diff monday.cutplan today.cutplan" "cutover plan diff monday.cutplan today.cutplan -o json";
     RUN = "cutover run payments.cutplan" "cutover run workflow.toml --var prefix=payments/ --yes -o json";
     RESUME = "cutover resume 7f3a" "cutover resume 7f3a --max-wait 30m";
     ROLLBACK = "cutover rollback 7f3a --dry-run" "cutover rollback 7f3a --over 'copy/payments/db'";
@@ -45,6 +48,10 @@ examples! {
     PLUGIN = "cutover plugin inspect target/plugins/vault-migrator.wasm" "cutover plugin pack my_plugin.wasm --out my-plugin.wasm";
     PLUGIN_PACK = "cutover plugin pack target/wasm32-unknown-unknown/release/my_plugin.wasm --out plugins/my-plugin.wasm" "cutover plugin pack my_plugin.wasm --out my-plugin.wasm -o json";
     PLUGIN_INSPECT = "cutover plugin inspect target/plugins/vault-migrator.wasm" "cutover plugin inspect my-plugin.wasm -o json";
+    EXPLAIN = "cutover explain CUT0104" "cutover explain exit-codes";
+    CONFIG = "cutover config show" "cutover config show --origin";
+    CONFIG_SHOW = "cutover config show --origin" "cutover config show --state /var/lib/cutover -o json";
+    MAN = "cutover man > cutover.1" "cutover man --dir man/man1";
     COMPLETIONS = "cutover completions bash > cutover.bash" "cutover completions fish > cutover.fish";
 }
 

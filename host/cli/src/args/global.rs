@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::form::Output;
+
 /// Options that every command takes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
@@ -45,17 +47,6 @@ pub struct GlobalArgs {
     /// Never ask; what would have been asked fails
     #[arg(long, global = true)]
     pub no_input: bool,
-}
-
-/// The form of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people; changes from version to version
-    Text,
-    /// One JSON object
-    Json,
-    /// One JSON object a line, as it happens
-    Jsonl,
 }
 
 /// When to use colour.

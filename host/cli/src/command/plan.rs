@@ -9,7 +9,7 @@ use cutover_runtime::{
 };
 
 use crate::{
-    args::PlanArgs,
+    args::{Output, PlanArgs},
     error::{CommandError, Outcome, code},
     exit_code::ExitCode,
     host,
@@ -64,7 +64,10 @@ pub(super) fn show_saved(program: &mut Program, path: &Path) -> Outcome {
 }
 
 fn show(program: &mut Program, view: &PlanView, exit: ExitCode) -> Outcome {
-    program.console.answer(&view.text())?;
+    match program.console.output() {
+        Output::Markdown => program.console.data(&view.markdown())?,
+        _ => program.console.answer(&view.text())?,
+    }
     program.console.document(&view.document(exit))?;
     Ok(exit)
 }

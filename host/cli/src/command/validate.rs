@@ -6,13 +6,17 @@ use cutover_engine::Workflow;
 
 use super::home;
 use crate::{
-    args::ValidateArgs,
+    args::{Output, ValidateArgs},
     catalog::Library,
     error::{CommandError, Outcome, code},
     exit_code::ExitCode,
     plugin_path::PluginPath,
     program::Program,
-    report::diagnostics::{self, Checked, Problem},
+    report::{
+        annotation,
+        diagnostics::{self, Checked, Problem},
+        sarif,
+    },
     source_file::SourceFile,
 };
 
@@ -24,12 +28,17 @@ pub(super) fn perform(program: &mut Program, args: &ValidateArgs) -> Outcome {
     let checked: Vec<Checked<'_>> = reports.iter().map(Report::checked).collect();
     let failed = reports.iter().flat_map(|report| &report.problems).any(|problem| problem.is_error);
     let exit = if failed { ExitCode::No } else { ExitCode::Done };
-    program.console.answer(&checked.iter().map(Checked::text).collect::<String>())?;
+    match program.console.output() {
+        Output::Github => program.console.data(&annotation::text(&checked))?,
+        Output::Sarif => program.console.data(&sarif::text(&checked))?,
+        _ => program.console.answer(&checked.iter().map(Checked::text).collect::<String>())?,
+    }
     program.console.document(&diagnostics::document(&checked, exit))?;
     Ok(exit)
 }
 
-fn of_folder(folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
+/// The workflows of a folder; there must be one.
+pub(super) fn of_folder(folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
     let files: Vec<PathBuf> = home::workflows(folder).into_iter().map(|entry| entry.file.into()).collect();
     if files.is_empty() {
         return Err(

@@ -91,7 +91,7 @@ impl Checked<'_> {
         }
     }
 
-    fn entry(&self, problem: &Problem) -> Entry {
+    pub(super) fn entry(&self, problem: &Problem) -> Entry {
         let start = problem.place.as_ref().map(|place| position(self.source, place.start));
         let end = problem.place.as_ref().map(|place| position(self.source, place.end));
         Entry {
@@ -111,7 +111,7 @@ impl Checked<'_> {
 /// For programs: `{"diagnostics": [{code, severity, message, file, line, column, end_line, end_column, help}], "exit": N}`.
 /// Lines and columns count from 1, columns in characters; the end is the first character after.
 pub fn document(files: &[Checked<'_>], exit: crate::exit_code::ExitCode) -> impl Serialize {
-    Document { diagnostics: files.iter().flat_map(|file| file.problems.iter().map(|problem| file.entry(problem))).collect(), exit }
+    Document { diagnostics: entries(files), exit }
 }
 
 #[derive(Serialize)]
@@ -120,17 +120,23 @@ struct Document {
     exit: crate::exit_code::ExitCode,
 }
 
+/// A problem with its lines and columns counted.
 #[derive(Serialize)]
-struct Entry {
-    code: String,
-    severity: &'static str,
-    message: String,
-    file: String,
-    line: Option<usize>,
-    column: Option<usize>,
-    end_line: Option<usize>,
-    end_column: Option<usize>,
-    help: Option<String>,
+pub(super) struct Entry {
+    pub(super) code: String,
+    pub(super) severity: &'static str,
+    pub(super) message: String,
+    pub(super) file: String,
+    pub(super) line: Option<usize>,
+    pub(super) column: Option<usize>,
+    pub(super) end_line: Option<usize>,
+    pub(super) end_column: Option<usize>,
+    pub(super) help: Option<String>,
+}
+
+/// The problems of all files, in their order.
+pub(super) fn entries(files: &[Checked<'_>]) -> Vec<Entry> {
+    files.iter().flat_map(|file| file.problems.iter().map(|problem| file.entry(problem))).collect()
 }
 
 fn count(number: usize, noun: &str) -> String {

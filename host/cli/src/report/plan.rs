@@ -104,7 +104,7 @@ impl ChangeCounts {
     }
 
     /// `2 to create, 1 present`; empty if there are none at all.
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         let parts = [
             (self.create, "to create"),
             (self.update, "to update"),
@@ -232,7 +232,7 @@ impl PlanView {
                 (_, checks) => format!("check: {}", checks.join(", ")),
             };
             let rollout = step.rollout.as_ref().map(|rollout| format!("in cohorts {rollout}")).unwrap_or_default();
-            table.row([step.mark.symbol(&step.counts, &step.undo), &step.id, &step.what, &step.counts.words(), undo, &checks, &rollout]);
+            table.row([step.symbol(), &step.id, &step.what, &step.counts.words(), undo, &checks, &rollout]);
         }
         table.text()
     }
@@ -297,6 +297,14 @@ impl PlanView {
             *sums.entry(loss.code.as_str()).or_default() += loss.count;
         }
         sums
+    }
+}
+
+impl StepView {
+    /// `+`, `~`, `-`, `=`, `!` or `gate`.
+    #[must_use]
+    pub fn symbol(&self) -> &'static str {
+        self.mark.symbol(&self.counts, &self.undo)
     }
 }
 
@@ -402,6 +410,11 @@ mod tests {
         Saved     payments.cutplan
         Next      cutover run payments.cutplan
         ");
+    }
+
+    #[test]
+    fn markdown_has_the_same_facts() {
+        assert_snapshot!(example().markdown(), @"");
     }
 
     #[test]
