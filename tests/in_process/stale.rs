@@ -29,7 +29,8 @@ async fn a_source_that_moves_during_the_dual_run_pauses_it_and_is_copied_again_b
     let verified_at = events.iter().position(|event| matches!(event, Event::Checked { .. })).expect("the new value is verified");
     let plan = rested.run.plan();
     let retires = |change: &cutover_engine::ChangeNo| plan.name_of(*change).starts_with("retire/") && plan.name_of(*change).contains("a01");
-    let moved_at = events.iter().position(|event| matches!(event, Event::Rechecked { change, relation: Recheck::Same, .. } if retires(change)));
+    let moved_at =
+        events.iter().position(|event| matches!(event, Event::Rechecked { change, relation: Recheck::Same, .. } if retires(change)));
     assert!(moved_at.is_none_or(|moved| verified_at < moved), "{events:#?}");
     if matches!(rested.ending, Ending::Waiting { .. }) {
         // What was copied anew soaks like everything else.
