@@ -69,7 +69,8 @@ impl OpenBao {
 
     fn try_launch(program: &Path, tls: bool, config: &str) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
-        let audit = format!("audit \"file\" \"file\" {{ options {{ file_path = \"{}\" }} }}\n{config}", folder.path().join("audit.log").display());
+        let audit =
+            format!("audit \"file\" \"file\" {{ options {{ file_path = \"{}\" }} }}\n{config}", folder.path().join("audit.log").display());
         std::fs::write(folder.path().join("server.hcl"), audit).expect("a file");
         let port = two_free_ports();
         let output = File::create(folder.path().join("output")).expect("a file");
@@ -131,9 +132,8 @@ impl OpenBao {
     /// How many requests of this operation and path the audit log has.
     #[must_use]
     pub fn count(&self, operation: &str, path: &str) -> usize {
-        let of = |entry: &&Value| {
-            entry["type"] == "request" && entry["request"]["operation"] == operation && entry["request"]["path"] == path
-        };
+        let of =
+            |entry: &&Value| entry["type"] == "request" && entry["request"]["operation"] == operation && entry["request"]["path"] == path;
         self.audit().iter().filter(of).count()
     }
 
@@ -256,7 +256,8 @@ fn read_answer(answer: &[u8]) -> Answered {
 fn unchunked(mut body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     while let Some(end) = body.windows(2).position(|window| window == b"\r\n") {
-        let size = std::str::from_utf8(&body[..end]).ok().and_then(|size| usize::from_str_radix(size.trim(), 16).ok()).expect("a chunk's size");
+        let size =
+            std::str::from_utf8(&body[..end]).ok().and_then(|size| usize::from_str_radix(size.trim(), 16).ok()).expect("a chunk's size");
         if size == 0 {
             break;
         }
