@@ -11,6 +11,7 @@ use cutover_runtime::{
     journal::{Anchor, JournalError},
     key::{Key, KeyError},
     runs::HostError,
+    sealed_log::SealedLogError,
     state::{StateError, StateFolder},
 };
 use cutover_tests::Rig;
@@ -185,6 +186,47 @@ async fn the_files_of_a_run_are_those_it_was_begun_with() {
     fs::write(&plan, whole).expect("a file");
 
     halfway.ends_well().await;
+}
+
+/// Where the entries of a sealed log begin, with their kinds, as `sealed_log.rs` describes the file.
+fn entries(log: &[u8]) -> Vec<(usize, u8)> {
+    let (mut at, mut found) = (16, Vec::new());
+    while let Some(head) = log.get(at..at + 13) {
+        found.push((at, head[4]));
+        at += 13 + u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pre_image_that_was_changed_is_never_used() {
+    let halfway = Halfway::new().await;
+    let sealed = halfway.file("sealed.log");
+    // The log only grows, so that the same places are changed and mended.
+    let flip = |places: &[usize]| {
+        let mut bytes = fs::read(&sealed).expect("a log");
+        places.iter().for_each(|place| bytes[*place] ^= 1);
+        fs::write(&sealed, bytes).expect("a file");
+    };
+    let found = entries(&fs::read(&sealed).expect("a log"));
+    let pre_images: Vec<usize> = found.iter().filter(|(_, kind)| *kind == 1).map(|(at, _)| at + 13 + 30).collect();
+    assert_eq!(pre_images.len(), 2);
+
+    let in_a_header = [found[2].0 + 5];
+    flip(&in_a_header);
+    let error = halfway.refused(None).await;
+    assert!(matches!(error, HostError::State(StateError::SealedLog(_))), "{error:?}");
+    flip(&in_a_header);
+
+    flip(&pre_images);
+    let world = halfway.scene.tree();
+    let error = halfway.scene.rig.rollback(&halfway.id, &[]).await.err().expect("the damage is noticed");
+    assert!(matches!(error, HostError::Drive(DriveError::Sealed(SealedLogError::Payload { .. }))), "{error:?}");
+    assert_eq!(halfway.scene.tree(), world, "nothing is written from what cannot be trusted");
+    flip(&pre_images);
+    let (rested, events) = halfway.scene.rig.rollback(&halfway.id, &[]).await.expect("a rollback after the repair");
+    assert_eq!(rested.ending, Ending::RolledBack, "{events:#?}");
+    assert_eq!(halfway.scene.tree().into_keys().collect::<Vec<_>>(), ["legacy/a00.env", "legacy/a01.env"]);
 }
 
 #[test]

@@ -7,6 +7,9 @@ use cutover_runtime::{disk::SystemDisk, runs::Rested};
 use cutover_tests::{MemoryKind, MemoryServer, Rig, TestClock, warm_sandbox};
 use serde_json::{Value, json};
 
+/// The field that the workflow grants in plain.
+const PIN: &str = "pin 4711-8822-granted";
+
 /// A source with secrets, a target with old values and one object that is nobody's business.
 struct World {
     rig: Rig,
@@ -24,7 +27,7 @@ impl World {
         source.put("s/2", secret("tr0ub4dor-and-three-more"));
         source.put("s/3", secret("0123456789abcdef0123"));
         source.put("s/4", secret("never to be copied"));
-        source.put("s/other", secret("the secret of another change"));
+        source.put("s/other", json!({ "password": "the secret of another change", "pin": PIN }));
         let target = kind.server("https://target.test");
         target.put("t/1", secret("the old value"));
         target.put("t/foreign", secret("of somebody else"));
@@ -55,6 +58,7 @@ id = "copy"
 uses = "hostile.copy"
 connections = {{ source = "source", target = "target", elsewhere = "elsewhere" }}
 with = {{ mode = "{mode}" }}
+plaintext = [{{ role = "source", pointer = "/pin", reason = "the plugin checks its form" }}]
 timeout = "3s"
 "#
         );
@@ -218,6 +222,25 @@ async fn no_way_to_make_a_token_tells_whether_a_guess_is_right() {
     let found = note.strip_prefix("found: ").expect("the plugin came to its end");
     assert!(found.is_empty(), "ways that tell: {found}");
     world.is_untouched("guess").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_granted_in_plain_reaches_neither_plan_nor_journal() {
+    for (mode, error) in [("grant-in-plan", "Leak { place: \"line 2 of the plan\" }"), ("grant-in-check", "Drive(Leak { change: ")] {
+        let world = World::new();
+        let told = world.run(mode).await.err().unwrap_or_else(|| panic!("{mode} goes through"));
+        assert!(told.contains(error) && !told.contains(PIN), "{mode}: {told}");
+        let state = world.rig.path("state");
+        let mut folders = vec![state];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                match std::fs::read(entry.path()) {
+                    Ok(bytes) => assert!(!bytes.windows(PIN.len()).any(|part| part == PIN.as_bytes()), "{mode}: {:?}", entry.path()),
+                    Err(_) => folders.push(entry.path()),
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,6 +55,7 @@ fn kind_and_code(error: &HostError) -> (ErrorKind, String) {
         HostError::Plan { source: cutover_engine::PlanTextError::Digest { .. }, .. } | HostError::ForeignPlan { .. } => {
             untrusted(code::PLAN)
         }
+        HostError::Leak { .. } => no(code::LEAK),
         HostError::Plan { .. } | HostError::PlanWithoutKey { .. } => no(code::PLAN),
         HostError::OtherPlugin { .. } => untrusted(code::OTHER_PLUGIN),
         HostError::Load { source, .. } => no(source.code()),
@@ -113,7 +114,7 @@ pub(crate) fn broken_off(error: HostError, run: &RunId) -> CommandError {
                 .hint(format!("what is open, and how to undo it by hand: `cutover runs show {run}`"))
         }
         HostError::Drive(error @ DriveError::Leak { .. }) => {
-            CommandError::new(ErrorKind::Bug, code::LEAK, format!("run {run} broke off: {error}"))
+            CommandError::paused(code::LEAK, format!("run {run} broke off: {error}"))
                 .hint(format!("please report this; the run stands where its journal ends: `cutover runs show {run}`"))
         }
         HostError::Drive(error) => {

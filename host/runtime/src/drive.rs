@@ -72,10 +72,10 @@ pub enum DriveError {
     #[error(transparent)]
     Sealed(#[from] SealedLogError),
     /// A secret stood in what was to be journaled; the record was not written.
-    #[error("a secret stood in the record of {event}, which was not written")]
+    #[error("a secret stood in what was to be journaled of {change}; it was not written")]
     Leak {
-        /// What was to be recorded.
-        event: String,
+        /// The change by name, or the run.
+        change: String,
     },
     /// A task of this program panicked.
     #[error("a defect of cutover: a task ended without an answer")]
@@ -195,6 +195,12 @@ impl Driver<'_> {
 
     fn record(&mut self, event: &Event) -> Result<Lsn, DriveError> {
         let at = self.outfit.clock.now();
+        // The last net: what is once in a hash chain cannot be taken out of it.
+        let text = serde_json::to_vec(event).unwrap_or_default();
+        if self.outfit.key.scanner().hit(&text) {
+            let change = event.change().map_or_else(|| "the run".to_owned(), |change| format!("`{}`", self.run.plan().name_of(change)));
+            return Err(DriveError::Leak { change });
+        }
         self.run.apply(at, event)?;
         let lsn = self.outfit.journal.append(at, event)?;
         (self.observer)(self.run, at, event);

@@ -34,8 +34,10 @@ pub(crate) struct Seat {
     /// The rules.
     pub(crate) policy: Policy,
     connected: Arc<Connected>,
-    /// Places of responses that are public by the workflow's word, or granted in plain.
+    /// Places of responses that are public by the workflow's word.
     pub(crate) public: Vec<Pointer>,
+    /// Places of responses that the plugin may see in plain, and nobody else.
+    pub(crate) granted: Vec<Pointer>,
 }
 
 impl Equipment {
@@ -78,9 +80,10 @@ impl Equipment {
         for role in &operation.roles {
             let name = planned.connections.get(&role.name);
             let name = if verify { planned.verify_with.get(&role.name).or(name) } else { name };
-            let mut public = planned.public.get(&role.name).cloned().unwrap_or_default();
-            public.extend(planned.plaintext.iter().filter(|grant| grant.role == role.name).map(|grant| grant.pointer.clone()));
-            roles.insert(role.name.clone(), self.seat(role, name, public)?);
+            let public = planned.public.get(&role.name).cloned().unwrap_or_default();
+            let mut seat = self.seat(role, name, public)?;
+            seat.granted.extend(planned.plaintext.iter().filter(|grant| grant.role == role.name).map(|grant| grant.pointer.clone()));
+            roles.insert(role.name.clone(), seat);
         }
         Ok(Seats { roles })
     }
@@ -111,7 +114,7 @@ impl Equipment {
         let mut public = public;
         public.extend(connected.config.public.iter().cloned());
         let policy = Policy::new(&connected.config.name, role, table, &connected.config.reads)?;
-        Ok(Seat { policy, connected: connected.clone(), public })
+        Ok(Seat { policy, connected: connected.clone(), public, granted: Vec::new() })
     }
 }
 

@@ -292,7 +292,7 @@ impl Session {
             (ResponseRule::Json, WireResponseBody::Json(document)) => {
                 let mut public = matched.public_response.clone();
                 public.extend(seat.public.iter().cloned());
-                Some(self.call.seal(document, &origin, &public))
+                Some(self.call.seal_granting(document, &origin, &public, &seat.granted))
             }
             (ResponseRule::Opaque, WireResponseBody::Json(document)) => {
                 Some(Value::from(self.call.seal_opaque(document.to_string().into_bytes(), &origin)))

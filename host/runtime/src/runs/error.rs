@@ -29,6 +29,9 @@ pub enum HostError {
     /// A stored plan cannot be read.
     #[error("the plan `{}` cannot be used: {source}", .path.display())]
     Plan { path: PathBuf, source: PlanTextError },
+    /// The last net: the plan was not written.
+    #[error("a secret stood in {place}; the plan was withheld")]
+    Leak { place: String },
     /// A stored plan has no sealing key.
     #[error("the plan `{}` has no sealing key; make it again with `cutover plan --out`", .path.display())]
     PlanWithoutKey { path: PathBuf },

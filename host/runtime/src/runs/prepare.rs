@@ -70,6 +70,7 @@ impl Host {
             limits: self.limits,
         };
         let (plan, text) = planner.plan(inputs).await?;
+        scan(&text, &key)?;
         let components = plugins.into_values().map(|component| (Digest::of(&component), component)).collect();
         Ok(Prepared { plan, text, equipment, key, components })
     }
@@ -164,6 +165,17 @@ impl Host {
             digest_key: Zeroizing::new(*digest_key.as_bytes()),
         }
     }
+}
+
+/// Holds what the plugins put into a plan against the secrets they read. The first line is the operator's own text.
+fn scan(text: &str, key: &SealingKey) -> Result<(), HostError> {
+    let changes = text.split_once('\n').map_or("", |(_, changes)| changes);
+    if !key.scanner().hit(changes.as_bytes()) {
+        return Ok(());
+    }
+    let line = changes.lines().position(|line| key.scanner().hit(line.as_bytes()));
+    let place = line.map_or_else(|| "the plan".to_owned(), |line| format!("line {} of the plan", line + 2));
+    Err(HostError::Leak { place })
 }
 
 /// What the components say of themselves, without running them.

@@ -62,8 +62,14 @@ impl Call {
     /// Seals a response: a token for every scalar except `null` and those at public places. A public string that looks
     /// like a token is sealed, and so is a public value that this change wrote there as a token.
     #[must_use]
-    pub fn seal(&self, mut document: Value, origin: &Origin, public: &[Pointer]) -> Value {
-        self.seal_at(&mut document, &mut Vec::new(), origin, public);
+    pub fn seal(&self, document: Value, origin: &Origin, public: &[Pointer]) -> Value {
+        self.seal_granting(document, origin, public, &[])
+    }
+
+    /// The same, with places that the workflow grants in plain: the plugin sees them, and they stay secrets for every sink.
+    #[must_use]
+    pub fn seal_granting(&self, mut document: Value, origin: &Origin, public: &[Pointer], granted: &[Pointer]) -> Value {
+        self.seal_at(&mut document, &mut Vec::new(), origin, (public, granted));
         document
     }
 
@@ -232,26 +238,27 @@ impl Call {
         KeyPair::from_pem(text_of(&entry)?.expose_text().unwrap_or_default())
     }
 
-    fn seal_at(&self, value: &mut Value, path: &mut Vec<String>, origin: &Origin, public: &[Pointer]) {
+    fn seal_at(&self, value: &mut Value, path: &mut Vec<String>, origin: &Origin, shown: (&[Pointer], &[Pointer])) {
         match value {
             Value::Null => {}
             Value::Object(map) => {
                 for (key, value) in map {
                     path.push(key.clone());
-                    self.seal_at(value, path, origin, public);
+                    self.seal_at(value, path, origin, shown);
                     path.pop();
                 }
             }
             Value::Array(items) => {
                 for (index, value) in items.iter_mut().enumerate() {
                     path.push(index.to_string());
-                    self.seal_at(value, path, origin, public);
+                    self.seal_at(value, path, origin, shown);
                     path.pop();
                 }
             }
             scalar => {
                 let looks_sealed = scalar.as_str().is_some_and(|text| text.contains(PREFIX));
-                let may_show = is_public(path, public) && !looks_sealed;
+                let is_granted = is_public(path, shown.1);
+                let may_show = (is_granted || is_public(path, shown.0)) && !looks_sealed;
                 match self.scope.mint_read(SealedValue::scalar(scalar), origin, &writes::pointer(path), may_show) {
                     Some(token) => {
                         self.own(&token);
@@ -259,7 +266,8 @@ impl Call {
                     }
                     None => {
                         if let Some(text) = scalar.as_str() {
-                            self.scope.key.scanner().exempt(text);
+                            let scanner = self.scope.key.scanner();
+                            if is_granted { scanner.watch(text.as_bytes()) } else { scanner.exempt(text) }
                         }
                     }
                 }

@@ -25,6 +25,10 @@ const MAX_SECRETS: usize = 4096;
 const MAX_EXEMPT: usize = 65_536;
 /// Fresh secrets have an automaton of their own until there are so many.
 const MAX_FRESH: usize = 256;
+/// So many are looked for one by one in short texts, before the automaton is built again.
+const MAX_SINGLE: usize = 32;
+/// What a short text is, in bytes: a record of the journal, a line of output.
+const SHORT: usize = 4096;
 
 /// Knows live secrets and finds them raw, in JSON, in hex and in base64.
 #[derive(Default)]
@@ -43,7 +47,8 @@ struct State {
 #[derive(Default)]
 struct Tier {
     secrets: Vec<Zeroizing<Vec<u8>>>,
-    automaton: Option<AhoCorasick>,
+    /// Knows so many of the secrets, from the first on.
+    automaton: Option<(usize, AhoCorasick)>,
 }
 
 impl Scanner {
@@ -58,7 +63,6 @@ impl Scanner {
         for window in windows(secret) {
             state.fresh.secrets.push(Zeroizing::new(window.to_vec()));
         }
-        state.fresh.automaton = None;
         if state.fresh.secrets.len() > MAX_FRESH {
             state.settle();
         }
@@ -103,6 +107,7 @@ impl fmt::Debug for Scanner {
 impl State {
     fn settle(&mut self) {
         self.settled.secrets.append(&mut self.fresh.secrets);
+        self.fresh.automaton = None;
         let surplus = self.settled.secrets.len().saturating_sub(MAX_SECRETS);
         self.settled.secrets.drain(..surplus);
         self.settled.automaton = None;
@@ -114,15 +119,17 @@ impl State {
 
 impl Tier {
     fn hit(&mut self, bytes: &[u8]) -> bool {
-        if self.secrets.is_empty() {
-            return false;
+        let known = self.automaton.as_ref().map_or(0, |(known, _)| *known);
+        let rest = self.secrets.len() - known;
+        if rest > MAX_SINGLE || rest > 0 && bytes.len() > SHORT {
+            let patterns = self.secrets.iter().flat_map(|secret| forms(secret));
+            let automaton = AhoCorasick::new(patterns).expect("a few thousand short patterns fit an automaton");
+            self.automaton = Some((self.secrets.len(), automaton));
         }
-        let secrets = &self.secrets;
-        let automaton = self.automaton.get_or_insert_with(|| {
-            let patterns = secrets.iter().flat_map(|secret| forms(secret));
-            AhoCorasick::new(patterns).expect("a few thousand short patterns fit an automaton")
-        });
-        automaton.is_match(bytes)
+        let known = self.automaton.as_ref().map_or(0, |(known, _)| *known);
+        let stands = |form: &Vec<u8>| bytes.windows(form.len()).any(|part| part == form.as_slice());
+        self.automaton.as_ref().is_some_and(|(_, automaton)| automaton.is_match(bytes))
+            || self.secrets[known..].iter().any(|secret| forms(secret).iter().any(stands))
     }
 }
 

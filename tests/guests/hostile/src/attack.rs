@@ -23,6 +23,7 @@ pub(crate) fn planned(mode: &str) -> Result<Change, Failure> {
     change = change.summary("copy three secrets").by_hand("put the old values back");
     let mut token = Value::Null;
     match mode {
+        "grant-in-plan" => change = change.summary(&format!("the pin is {}", pin()?)),
         "leak-elsewhere" => change = change.also(Object::new("elsewhere", "t/1")),
         "capture-skips" => change = change.also(object("t/4")),
         "capture-borrows" | "foreign-token" => {
@@ -186,6 +187,7 @@ pub(crate) fn verify(mode: &str, stage: Stage) -> Result<Option<Vec<Check>>, Fai
             put("t/1", &json!({}))?;
             Ok(yes())
         }
+        "grant-in-check" if stage == Stage::Applied => Ok(Some(vec![Check::application("fine", true, format!("the pin is {}", pin()?))])),
         "verify-elsewhere" if stage == Stage::Applied => {
             Request::get("other/1").send("target")?;
             Ok(yes())
@@ -196,6 +198,12 @@ pub(crate) fn verify(mode: &str, stage: Stage) -> Result<Option<Vec<Check>>, Fai
 
 pub(crate) fn put(path: &str, document: &Value) -> Result<(), Failure> {
     Request::put(path).json(document.clone()).send("target")?.expect_success("write").map(drop)
+}
+
+/// What the workflow grants in plain.
+fn pin() -> Result<String, Failure> {
+    let document = Request::get("s/other").send("source")?.expect_success("read")?.body.unwrap_or_default();
+    Ok(document["pin"].as_str().unwrap_or_default().to_owned())
 }
 
 /// The token of the first secret.
