@@ -1,4 +1,5 @@
-//! The host's side for native unit tests of a plugin: a scripted [`Host`], or [`Folder`], an in-memory backend.
+//! The host's side for native unit tests of a plugin: a scripted [`Host`], or an in-memory backend: [`Folder`] for
+//! files, [`Vault`] for KV mounts.
 //!
 //! ```
 //! use cutover_plugin::{Request, testing::Folder};
@@ -10,12 +11,14 @@
 //! ```
 
 mod folder;
+mod vault;
 
 use std::cell::RefCell;
 
 use serde_json::Value;
 
 pub use folder::{Folder, Installed};
+pub use vault::{Server, Stored, Vault};
 
 use crate::{
     failure::Failure,

@@ -142,7 +142,7 @@ impl Host for Installed {
 }
 
 impl Folder {
-    fn answer(&mut self, role: &str, request: &Request) -> Result<Response, Failure> {
+    pub(super) fn answer(&mut self, role: &str, request: &Request) -> Result<Response, Failure> {
         let path = decode(&request.path)?;
         let line = format!("{} {role}:{path}", request.method);
         self.requests.push(line.clone());
@@ -214,7 +214,7 @@ impl Folder {
         })
     }
 
-    fn seal(&mut self, document: &Value) -> Value {
+    pub(super) fn seal(&mut self, document: &Value) -> Value {
         match document {
             Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), self.seal(value))).collect::<Map<_, _>>().into(),
             Value::Array(items) => items.iter().map(|item| self.seal(item)).collect(),
@@ -226,7 +226,7 @@ impl Folder {
         }
     }
 
-    fn unseal(&self, document: &Value) -> Result<Value, Failure> {
+    pub(super) fn unseal(&self, document: &Value) -> Result<Value, Failure> {
         Ok(match document {
             Value::Object(map) => {
                 map.iter().map(|(name, value)| Ok((name.clone(), self.unseal(value)?))).collect::<Result<Map<_, _>, Failure>>()?.into()
@@ -249,12 +249,12 @@ fn etag(path: &str, document: &Value) -> String {
     format!("\"{}\"", fingerprint(&json!([path, document])))
 }
 
-fn status(status: u16) -> Response {
+pub(super) fn status(status: u16) -> Response {
     Response { status, headers: Vec::new(), body: None }
 }
 
 /// The object's path of a request's path.
-fn decode(path: &str) -> Result<String, Failure> {
+pub(super) fn decode(path: &str) -> Result<String, Failure> {
     let malformed = || Failure::denied(format!("malformed path {path}"));
     let mut bytes = path.strip_prefix('/').ok_or_else(malformed)?.bytes();
     let mut decoded = Vec::new();

@@ -1,0 +1,202 @@
+//! What the servers answer.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::folder::{decode, status},
+    Fate, Keys, Vault,
+    stored::{Config, Stored},
+};
+use crate::{
+    failure::Failure,
+    request::{Body, Request, Response},
+};
+
+impl Vault {
+    pub(super) fn answer(&mut self, role: &str, request: &Request) -> Result<Response, Failure> {
+        let path = decode(&request.path)?;
+        let line = format!("{} {role}:{path}", request.method);
+        self.requests.push(line.clone());
+        if let Some((_, code)) = self.broken.iter().find(|(beginning, _)| line.starts_with(beginning)) {
+            return Ok(status(*code));
+        }
+        let Some(path) = path.strip_prefix("v1/") else { return self.folder.answer(role, request) };
+        if matches!(request.method.as_str(), "GET" | "LIST") {
+            return Ok(self.read(role, path, request));
+        }
+        self.now += 1;
+        self.writes += 1;
+        let mut unanswered = false;
+        while let Some(index) = self.fates.iter().position(|(at, _)| *at + 1 == self.writes) {
+            match self.fates.remove(index).map(|(_, fate)| fate) {
+                Some(Fate::Preceded(act)) => act(self),
+                Some(Fate::Unanswered) => unanswered = true,
+                Some(Fate::Lost) => return Err(Failure::unavailable("the request was lost")),
+                Some(Fate::Ignored) => return Ok(status(204)),
+                None => {}
+            }
+        }
+        let answer = self.write(role, path, request)?;
+        if unanswered { Err(Failure::unavailable("the answer was lost")) } else { Ok(answer) }
+    }
+
+    fn mount(&self, role: &str, path: &str) -> Option<String> {
+        let owned = self.mounts.keys().filter(|(owner, mount)| owner == role && (path == mount || path.starts_with(&format!("{mount}/"))));
+        owned.map(|(_, mount)| mount.clone()).max_by_key(String::len)
+    }
+
+    fn read(&mut self, role: &str, path: &str, request: &Request) -> Response {
+        if let Some(asked) = path.strip_prefix("sys/internal/ui/mounts/") {
+            let Some(mount) = self.mount(role, asked) else { return status(403) };
+            let options = if matches!(self.keys(role, &mount), Keys::V2(..)) { json!({ "version": "2" }) } else { json!({}) };
+            return shown(json!({ "type": "kv", "options": options, "path": format!("{mount}/") }));
+        }
+        let Some(mount) = self.mount(role, path) else { return status(404) };
+        let rest = path[mount.len()..].trim_start_matches('/').to_owned();
+        let now = self.now;
+        let list = request.method == "LIST";
+        match self.keys(role, &mount) {
+            Keys::V1(keys) if list => listed(keys.keys(), &rest),
+            Keys::V1(keys) => {
+                let Some(document) = keys.get(&rest).cloned() else { return status(404) };
+                let sealed = self.folder.seal(&document);
+                shown(sealed)
+            }
+            Keys::V2(config, keys) => {
+                let config = *config;
+                let (infix, key) = rest.split_once('/').unwrap_or((&rest, ""));
+                match infix {
+                    "config" if key.is_empty() => shown(config.facts()),
+                    "metadata" if list => listed(keys.keys(), key),
+                    "metadata" => keys.get(key).map_or_else(|| status(404), |stored| shown(stored.metadata())),
+                    "data" => {
+                        let number = request.query.iter().find(|(name, _)| name == "version").and_then(|(_, number)| number.parse().ok());
+                        let stored = keys.get(key).cloned();
+                        stored.map_or_else(|| status(404), |stored| self.version(&stored, number.unwrap_or(0), now))
+                    }
+                    _ => status(404),
+                }
+            }
+        }
+    }
+
+    fn version(&mut self, stored: &Stored, number: u64, now: u64) -> Response {
+        let number = if number == 0 { stored.current } else { number };
+        let Some(revision) = stored.versions.get(&number) else { return status(404) };
+        let mut facts = revision.facts();
+        facts["version"] = number.into();
+        let Some(document) = stored.live(number, now) else {
+            return Response { status: 404, ..shown(json!({ "data": null, "metadata": facts })) };
+        };
+        let mut inexact = 0;
+        let document = self.folder.seal(&rounded(document, &mut inexact));
+        let mut response = shown(json!({ "data": document, "metadata": facts }));
+        if inexact > 0 {
+            response.headers.push(("cutover-inexact-numbers".to_owned(), inexact.to_string()));
+        }
+        response
+    }
+
+    fn write(&mut self, role: &str, path: &str, request: &Request) -> Result<Response, Failure> {
+        let Some(mount) = self.mount(role, path) else { return Ok(status(404)) };
+        let rest = path[mount.len()..].trim_start_matches('/').to_owned();
+        let body = match &request.body {
+            Some(Body::Json(body)) => body.clone(),
+            _ => Value::Null,
+        };
+        let delete = request.method == "DELETE";
+        let versioned = matches!(self.keys(role, &mount), Keys::V2(..));
+        let (infix, key) = if versioned { rest.split_once('/').unwrap_or((&rest, "")) } else { ("", rest.as_str()) };
+        if key.is_empty() || key.ends_with('/') {
+            return Ok(status(400));
+        }
+        let document = match (versioned, infix) {
+            _ if delete => Value::Null,
+            (false, _) => self.folder.unseal(&body)?,
+            (true, "data") => self.folder.unseal(&body["data"])?,
+            _ => Value::Null,
+        };
+        let now = self.now;
+        let (config, keys) = match self.keys(role, &mount) {
+            Keys::V1(keys) if delete => {
+                keys.remove(key);
+                return Ok(status(204));
+            }
+            Keys::V1(_) if document.as_object().is_none_or(Map::is_empty) => return Ok(status(400)),
+            Keys::V1(keys) => {
+                keys.insert(key.to_owned(), document);
+                return Ok(status(204));
+            }
+            Keys::V2(config, keys) => (*config, keys),
+        };
+        let numbers: Vec<u64> = body["versions"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        let stored = keys.get_mut(key);
+        match (infix, stored) {
+            ("data", _) if !delete => {
+                if !document.is_object() && !document.is_null() {
+                    return Ok(status(400));
+                }
+                let stored = keys.entry(key.to_owned()).or_default();
+                if !stored.write(document, body["options"]["cas"].as_u64(), config, now) {
+                    if stored.current == 0 && *stored == Stored::default() {
+                        keys.remove(key);
+                    }
+                    return Ok(status(400));
+                }
+                return Ok(shown(json!({ "version": stored.current })));
+            }
+            ("metadata", _) if delete => drop(keys.remove(key)),
+            ("metadata", _) => keys.entry(key.to_owned()).or_default().set(&body),
+            ("delete", Some(stored)) => stored.delete(&numbers, now),
+            ("undelete", Some(stored)) => stored.undelete(&numbers, config, now),
+            ("destroy", Some(stored)) => stored.destroy(&numbers),
+            // Success, though there is nothing.
+            ("delete" | "undelete" | "destroy", None) => {}
+            _ => return Ok(status(405)),
+        }
+        Ok(status(204))
+    }
+}
+
+impl Config {
+    fn facts(self) -> Value {
+        json!({
+            "max_versions": self.max_versions,
+            "cas_required": self.cas_required,
+            "delete_version_after": format!("{}s", self.delete_after),
+        })
+    }
+}
+
+fn shown(data: impl Into<Value>) -> Response {
+    let data: Value = data.into();
+    Response { status: 200, headers: Vec::new(), body: Some(json!({ "data": data })) }
+}
+
+/// Direct children; folders end in a slash. Nothing there is 404.
+fn listed<'k>(keys: impl Iterator<Item = &'k String>, folder: &str) -> Response {
+    let folder = if folder.is_empty() || folder.ends_with('/') { folder.to_owned() } else { format!("{folder}/") };
+    let below = keys.filter_map(|path| path.strip_prefix(&folder));
+    let names: BTreeSet<&str> = below.map(|rest| rest.find('/').map_or(rest, |slash| &rest[..=slash])).collect();
+    if names.is_empty() { status(404) } else { shown(json!({ "keys": names })) }
+}
+
+/// A document as a v2 read gives it: numbers went through a 64-bit float.
+fn rounded(document: &Value, inexact: &mut u32) -> Value {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match document {
+        Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), rounded(value, inexact))).collect::<Map<_, _>>().into(),
+        Value::Array(items) => items.iter().map(|item| rounded(item, inexact)).collect(),
+        Value::Number(number) => {
+            let float: f64 = number.to_string().parse().unwrap_or_default();
+            if float.abs() <= EXACT {
+                return document.clone();
+            }
+            *inexact += 1;
+            serde_json::from_str(&format!("{float:.0}")).unwrap_or_default()
+        }
+        other => other.clone(),
+    }
+}
