@@ -42,9 +42,10 @@ impl Default for Input {
     }
 }
 
+/// What one copy is of.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Each {
+pub(crate) enum Each {
     Key,
     File,
 }
@@ -68,6 +69,17 @@ struct Memo {
 struct Position {
     file: String,
     key: Option<String>,
+}
+
+/// A legacy file, or one top-level key of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Piece {
+    pub(crate) file: String,
+    /// None for the whole document.
+    pub(crate) key: Option<String>,
+    /// Whether a copy is `{"value": …}` or the document itself.
+    pub(crate) wrapped: bool,
 }
 
 /// One secret of a legacy file.
@@ -201,8 +213,9 @@ fn planned(input: &Input, path: &str, form: Form, secret: Secret) -> Result<Resu
         Some(present) if !replace && present.value != secret.document => return Ok(Err(target)),
         Some(_) => (Action::Update, format!("put the captured document back to {target} in the target folder")),
     };
-    let what = secret.key.as_ref().map_or_else(|| path.to_owned(), |key| format!("{} of {path}", key.escape_debug()));
-    let change = Change::new(action, Object::new(TARGET, &target)).summary(format!("copy {what} to {target}")).by_hand(by_hand);
+    let piece = Piece { file: path.to_owned(), key: secret.key.clone(), wrapped: secret.wrapped };
+    let summary = format!("copy {} to {target}", piece.shown());
+    let change = Change::new(action, Object::new(TARGET, &target)).summary(summary).by_hand(by_hand);
     let change = losses(path, form).into_iter().fold(change.group(group(path)), Change::loss);
     let copied = Copied {
         source: path.to_owned(),
@@ -223,7 +236,7 @@ fn refusal(conflicts: &[String]) -> Failure {
 }
 
 /// The first folder, or the name of a file in none.
-fn group(path: &str) -> &str {
+pub(crate) fn group(path: &str) -> &str {
     path.split_once('/').map_or_else(|| FileName::parse(path).map_or(path, |file| file.stem), |(folder, _)| folder)
 }
 
@@ -238,18 +251,50 @@ fn losses(path: &str, form: Form) -> Vec<Loss> {
     losses
 }
 
-/// What the copy should hold: read from the legacy file, or from where it was moved aside.
+/// What the copy should hold.
 fn wanted(copied: &Copied) -> Result<Value, Failure> {
-    let gone = |what: &str| Failure::not_found(format!("{SOURCE}:{}: {what}", copied.source));
-    let whole = match folder::read(SOURCE, &copied.source)? {
-        Some(present) => present.value,
-        None => put_aside(&copied.source)?.ok_or_else(|| gone("the file is there no longer"))?,
-    };
-    let document = match &copied.key {
-        None => whole,
-        Some(key) => whole.get(key).cloned().ok_or_else(|| gone(&format!("it has no key {} any more", key.escape_debug())))?,
-    };
-    Ok(if copied.wrapped { json!({ "value": document }) } else { document })
+    copied.piece().read()
+}
+
+impl Copied {
+    /// What it is a copy of.
+    pub(crate) fn piece(&self) -> Piece {
+        Piece { file: self.source.clone(), key: self.key.clone(), wrapped: self.wrapped }
+    }
+}
+
+impl Piece {
+    /// The pieces of a legacy file, for stores whose documents have names in them.
+    pub(crate) fn all(file: &str, each: Each) -> Result<Vec<Self>, Failure> {
+        let piece =
+            |secret: Secret| Self { file: file.to_owned(), wrapped: secret.wrapped || !secret.document.is_object(), key: secret.key };
+        Ok(secrets(file, each)?.into_iter().map(piece).collect())
+    }
+
+    /// The document: read from the legacy file, or from where it was moved aside.
+    pub(crate) fn read(&self) -> Result<Value, Failure> {
+        let gone = |what: &str| Failure::not_found(format!("{SOURCE}:{}: {what}", self.file));
+        let whole = match folder::read(SOURCE, &self.file)? {
+            Some(present) => present.value,
+            None => put_aside(&self.file)?.ok_or_else(|| gone("the file is there no longer"))?,
+        };
+        let document = match &self.key {
+            None => whole,
+            Some(key) => whole.get(key).cloned().ok_or_else(|| gone(&format!("it has no key {} any more", key.escape_debug())))?,
+        };
+        Ok(if self.wrapped { json!({ "value": document }) } else { document })
+    }
+
+    /// What its copies lose because it is of a file.
+    pub(crate) fn losses(&self) -> Vec<Loss> {
+        let name = self.file.rsplit_once('/').map_or(self.file.as_str(), |(_, name)| name);
+        FileName::parse(name).map_or_else(Vec::new, |name| losses(&self.file, name.form))
+    }
+
+    /// For people.
+    pub(crate) fn shown(&self) -> String {
+        self.key.as_ref().map_or_else(|| self.file.clone(), |key| format!("{} of {}", key.escape_debug(), self.file))
+    }
 }
 
 /// The document of a legacy file that was moved aside.

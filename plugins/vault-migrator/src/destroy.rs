@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     folder,
     instruction::{Destroyed, Instruction},
+    kv::Origin,
     retire,
 };
 
@@ -28,7 +29,11 @@ pub(crate) fn plan(linked: &[Change]) -> Result<Page, Failure> {
         let (path, planned_seen) = match link.instruction()? {
             Instruction::Retire(retired) => (retired.aside, Some(retired.seen)),
             Instruction::Copy(copied) => (copied.source, None),
-            Instruction::Destroy(_) => {
+            Instruction::CopyKv(copied) if matches!(copied.origin, Origin::File(_)) => match copied.origin {
+                Origin::File(piece) => (piece.file, None),
+                Origin::Versioned(_) | Origin::Single(_) => continue,
+            },
+            _ => {
                 return Err(Failure::invalid_input(format!("`{NAME}` is linked to `retire-files` or `copy-files` only")));
             }
         };

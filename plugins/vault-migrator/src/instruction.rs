@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::kv::{CopiedKv, DestroyedKv, RetiredKv};
+
 /// The instruction of a change, by operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -12,6 +14,12 @@ pub(crate) enum Instruction {
     Retire(Retired),
     /// `destroy-files`
     Destroy(Destroyed),
+    /// `copy-kv`
+    CopyKv(Box<CopiedKv>),
+    /// `retire-kv`
+    RetireKv(RetiredKv),
+    /// `destroy-kv`
+    DestroyKv(DestroyedKv),
 }
 
 /// One secret and its copy.

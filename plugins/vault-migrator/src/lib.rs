@@ -3,11 +3,13 @@
 //! - [`copy`]: `copy-files`, a legacy folder into an age-encrypted one, one change per secret
 //! - [`retire`]: `retire-files`, the legacy file moved aside
 //! - [`destroy`]: `destroy-files`, the way back given up
+//! - [`kv`]: `copy-kv`, `retire-kv`, `destroy-kv`, the same for KV mounts of Vault and `OpenBao`
 
 mod copy;
 mod destroy;
 mod folder;
 mod instruction;
+mod kv;
 mod name;
 mod retire;
 mod walk;
@@ -21,13 +23,17 @@ struct VaultMigrator;
 
 impl Migrator for VaultMigrator {
     fn manifest() -> Manifest {
-        Manifest::new("cutover:vault-migrator", env!("CARGO_PKG_VERSION"), "moves secrets between stores")
+        let manifest = Manifest::new("cutover:vault-migrator", env!("CARGO_PKG_VERSION"), "moves secrets between stores")
             .operation(copy::operation())
             .operation(retire::operation())
             .operation(destroy::operation())
+            .operation(kv::copy::operation())
+            .operation(kv::retire::operation())
+            .operation(kv::destroy::operation())
             .loss(LossCode::inherent("file-comments", "comments, blank lines, order and quoting stay in the legacy file"))
             .loss(LossCode::inherent("file-format", "what only the legacy format knows (dates, anchors, tags) arrives as JSON"))
-            .loss(LossCode::inherent("file-mode", "owner, mode and labels of the legacy file are not those of its copies"))
+            .loss(LossCode::inherent("file-mode", "owner, mode and labels of the legacy file are not those of its copies"));
+        kv::loss::codes().into_iter().fold(manifest, Manifest::loss)
     }
 
     fn plan(operation: &str, input: &Value, linked: &[Change], cursor: Option<&str>) -> Result<Page, Failure> {
@@ -35,6 +41,9 @@ impl Migrator for VaultMigrator {
             copy::NAME => copy::plan(input, cursor),
             retire::NAME => retire::plan(linked),
             destroy::NAME => destroy::plan(linked),
+            kv::copy::NAME => kv::copy::plan(input, cursor),
+            kv::retire::NAME => kv::retire::plan(linked),
+            kv::destroy::NAME => kv::destroy::plan(linked),
             _ => Err(Failure::invalid_input(format!("there is no operation `{operation}`"))),
         }
     }
@@ -44,14 +53,20 @@ impl Migrator for VaultMigrator {
             Instruction::Copy(copied) => copy::capture(&copied),
             Instruction::Retire(retired) => retire::capture(&retired),
             Instruction::Destroy(destroyed) => destroy::capture(&destroyed),
+            Instruction::CopyKv(copied) => kv::apply::capture(&copied),
+            Instruction::RetireKv(retired) => kv::retire::capture(&retired),
+            Instruction::DestroyKv(destroyed) => kv::destroy::capture(&destroyed),
         }
     }
 
-    fn apply(_: &Context, _: &str, change: &Change, pre_image: Option<&Value>, memo: Option<&Value>) -> Result<Progress, Failure> {
+    fn apply(context: &Context, _: &str, change: &Change, pre_image: Option<&Value>, memo: Option<&Value>) -> Result<Progress, Failure> {
         match change.instruction()? {
             Instruction::Copy(copied) => copy::apply(&copied, pre_image, memo),
             Instruction::Retire(retired) => retire::apply(&retired, pre_image),
             Instruction::Destroy(destroyed) => destroy::apply(&destroyed, pre_image),
+            Instruction::CopyKv(copied) => kv::apply::apply(context, &copied, pre_image, memo),
+            Instruction::RetireKv(retired) => kv::retire::apply(&retired, pre_image),
+            Instruction::DestroyKv(destroyed) => kv::destroy::apply(&destroyed, pre_image),
         }
     }
 
@@ -60,6 +75,9 @@ impl Migrator for VaultMigrator {
             Instruction::Copy(copied) => copy::rollback(&copied, pre_image, memo),
             Instruction::Retire(retired) => retire::rollback(&retired, pre_image),
             Instruction::Destroy(destroyed) => destroy::rollback(&destroyed, pre_image),
+            Instruction::CopyKv(copied) => kv::rollback::rollback(&copied, pre_image, memo),
+            Instruction::RetireKv(retired) => kv::retire::rollback(&retired, pre_image),
+            Instruction::DestroyKv(destroyed) => kv::destroy::rollback(&destroyed, pre_image),
         }
     }
 
@@ -75,6 +93,9 @@ impl Migrator for VaultMigrator {
             Instruction::Copy(copied) => copy::verify(&copied, pre_image, stage),
             Instruction::Retire(retired) => retire::verify(&retired, stage),
             Instruction::Destroy(destroyed) => destroy::verify(&destroyed, stage),
+            Instruction::CopyKv(copied) => kv::verify::verify(&copied, pre_image, stage),
+            Instruction::RetireKv(retired) => kv::retire::verify(&retired, pre_image, stage),
+            Instruction::DestroyKv(destroyed) => kv::destroy::verify(&destroyed, stage),
         }
     }
 }

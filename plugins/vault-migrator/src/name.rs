@@ -60,6 +60,13 @@ pub(crate) fn target(into: &str, source: &str, key: Option<&str>) -> Result<Stri
     Ok(format!("{into}{}.json.age", segments.join("/")))
 }
 
+/// The path of a copy in a store that takes any name: the legacy file's folders and stem, and the key if there is one.
+pub(crate) fn path_of(source: &str, key: Option<&str>) -> String {
+    let (folders, name) = source.rsplit_once('/').map_or((None, source), |(folders, name)| (Some(folders), name));
+    let stem = FileName::parse(name).map_or(name, |file| file.stem);
+    folders.into_iter().chain([stem]).chain(key).collect::<Vec<_>>().join("/")
+}
+
 /// A name that every file system takes and that [`decode`] reads back: `=XX` for each byte that is no letter, digit,
 /// `_`, `-` or `.`, and for a dot in front.
 fn encode(name: &str) -> Result<String, Failure> {
@@ -130,6 +137,8 @@ mod tests {
         assert_eq!(of("payments/api.env", Some("DB_PASSWORD")), "new/payments/api/DB_PASSWORD.json.age");
         assert_eq!(of("payments/api.env.age", None), "new/payments/api.json.age");
         assert_eq!(of("my team/.env", Some("a/b")), "new/my=20team/env/a=2Fb.json.age");
+        assert_eq!(path_of("payments/api.env.age", Some("DB PASSWORD")), "payments/api/DB PASSWORD");
+        assert_eq!((path_of("tls.key", None), path_of(".env", Some("A"))), ("tls.key".to_owned(), "env/A".to_owned()));
     }
 
     #[test]

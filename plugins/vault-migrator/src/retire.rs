@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     folder::{self, Whole},
     instruction::{Instruction, Retired},
+    kv::Origin,
     name,
 };
 
@@ -29,10 +30,15 @@ pub(crate) fn operation() -> Operation {
 pub(crate) fn plan(linked: &[Change]) -> Result<Page, Failure> {
     let mut changes: Vec<Change> = Vec::new();
     for copy in linked {
-        let Instruction::Copy(copied) = copy.instruction()? else {
-            return Err(Failure::invalid_input(format!("`{NAME}` is linked to the changes of `copy-files` only")));
+        let file = match copy.instruction()? {
+            Instruction::Copy(copied) => copied.source,
+            Instruction::CopyKv(copied) => match copied.origin {
+                Origin::File(piece) => piece.file,
+                Origin::Versioned(_) | Origin::Single(_) => return Err(not_of_files()),
+            },
+            _ => return Err(not_of_files()),
         };
-        let object = Object::new(SOURCE, &copied.source);
+        let object = Object::new(SOURCE, &file);
         match changes.iter_mut().find(|change| change.subject.first() == Some(&object)) {
             Some(change) => change.links.push(copy.id.clone()),
             None => changes.push(planned(object, copy)?),
@@ -104,6 +110,10 @@ pub(crate) fn refused(path: &str) -> Result<Check, Failure> {
         }
         Err(failure) => return Err(failure),
     })
+}
+
+fn not_of_files() -> Failure {
+    Failure::invalid_input(format!("`{NAME}` is linked to copies of files only, made by `copy-files` or `copy-kv`"))
 }
 
 fn planned(object: Object, copy: &Change) -> Result<Change, Failure> {

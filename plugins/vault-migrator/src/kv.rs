@@ -1,0 +1,38 @@
+//! Secrets in KV mounts of Vault and `OpenBao`, with every version.
+//!
+//! - [`key`], [`store`]: what a key is, and the requests
+//! - [`mount`], [`settings`], [`history`]: what is read of a mount and of a key
+//! - [`wanted`]: what a copy should hold; the states that the host compares
+//! - [`copy`], [`offer`], [`walk`]: `copy-kv`, planned
+//! - [`apply`], [`writing`], [`rollback`], [`single`]: there and back; [`single`] for targets without versions
+//! - [`retire`], [`destroy`]: `retire-kv`, `destroy-kv`
+
+pub(crate) mod apply;
+pub(crate) mod copy;
+pub(crate) mod destroy;
+mod duration;
+mod history;
+mod key;
+pub(crate) mod loss;
+mod mount;
+mod offer;
+mod origin;
+pub(crate) mod retire;
+pub(crate) mod rollback;
+mod settings;
+mod single;
+mod store;
+pub(crate) mod verify;
+mod walk;
+mod wanted;
+mod writing;
+
+pub(crate) use destroy::DestroyedKv;
+pub(crate) use origin::{CopiedKv, Origin};
+pub(crate) use retire::RetiredKv;
+
+pub(crate) const SOURCE: &str = "source";
+pub(crate) const TARGET: &str = "target";
+
+#[cfg(test)]
+mod tests;

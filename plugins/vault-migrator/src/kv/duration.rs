@@ -1,0 +1,56 @@
+//! Durations and times as Vault and `OpenBao` write them.
+
+/// The seconds of a Go duration such as `3h25m19s` or `0s`, rounded up; none if it is none or negative.
+pub(crate) fn seconds(text: &str) -> Option<u64> {
+    const UNITS: [(&str, f64); 7] = [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("h", 3_600.0), ("m", 60.0), ("s", 1.0)];
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let number: f64 = rest[..end].parse().ok()?;
+        rest = &rest[end..];
+        // A plain number is seconds.
+        let (unit, factor) = UNITS.iter().find(|(unit, _)| rest.starts_with(unit)).copied().or((rest.is_empty()).then_some(("", 1.0)))?;
+        rest = &rest[unit.len()..];
+        total += number * factor;
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "durations of secrets are small and not negative")]
+    (total.is_finite() && !text.is_empty()).then(|| total.ceil() as u64)
+}
+
+/// Milliseconds since the Unix epoch of a UTC time of RFC 3339, as the servers write it; none if it is none.
+pub(crate) fn epoch_millis(text: &str) -> Option<u64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let mut parts = date.split('-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let mut parts = clock.split(':').map(|part| part.parse::<i64>().ok());
+    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
+    let millis: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    // Days from civil: the year begins in March, so that the leap day is last.
+    let (year, shifted) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * shifted + 2) / 5 + day - 1 - 719_468;
+    u64::try_from(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + millis).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_servers_write() {
+        let cases = [("0s", 0), ("3h0m0s", 10_800), ("3h25m19s", 12_319), ("1.5s", 2), ("90", 90), ("720h0m0s", 2_592_000), ("5ms", 1)];
+        for (text, expected) in cases {
+            assert_eq!(seconds(text), Some(expected), "{text}");
+        }
+        assert!(["", "-1s", "x", "3 h", "h"].iter().all(|text| seconds(text).is_none()));
+    }
+
+    #[test]
+    fn reads_times() {
+        assert_eq!(epoch_millis("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(epoch_millis("2026-11-22T05:30:21.847693246Z"), Some(1_795_325_421_847));
+        assert_eq!(epoch_millis("2024-02-29T12:00:00.5Z"), Some(1_709_208_000_500));
+        assert!(["", "2026", "2026-11-22T05:30:21+01:00"].iter().all(|text| epoch_millis(text).is_none()));
+    }
+}

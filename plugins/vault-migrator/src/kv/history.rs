@@ -1,0 +1,125 @@
+//! A v2 key with every version, as it is read.
+
+use std::collections::BTreeMap;
+
+use cutover_plugin::{Failure, fingerprint};
+use serde_json::{Value, json};
+
+use super::{key::Key, settings::Settings, store};
+
+/// The public header that counts numbers of an answer whose digits may have been lost.
+const INEXACT: &str = "cutover-inexact-numbers";
+
+/// One version.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Version {
+    /// It can be read.
+    Live {
+        /// Its document, a token for each scalar.
+        value: Value,
+        /// When the server will delete it (RFC 3339), if that is set.
+        deletion: Option<String>,
+    },
+    /// It cannot be read, but it can be undeleted.
+    Deleted,
+    /// Its data is gone for good.
+    Destroyed,
+}
+
+/// A key with its settings and versions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct History {
+    pub(crate) settings: Settings,
+    /// The number of the newest version; 0 if there never was one.
+    pub(crate) current: u64,
+    /// The versions that the server still knows; lower numbers are pruned.
+    pub(crate) versions: BTreeMap<u64, Version>,
+    /// What was read of its metadata; null for a document without.
+    facts: Value,
+    /// Numbers whose digits may have been lost when they were read.
+    pub(crate) inexact: u64,
+}
+
+impl History {
+    /// Reads a key; none if there is none.
+    pub(crate) fn read(role: &str, key: &Key) -> Result<Option<Self>, Failure> {
+        let Some(metadata) = store::metadata(role, key)? else { return Ok(None) };
+        let mut history = Self {
+            settings: Settings::of(&metadata),
+            current: metadata["current_version"].as_u64().unwrap_or_default(),
+            versions: BTreeMap::new(),
+            facts: Value::Null,
+            inexact: 0,
+        };
+        for (number, facts) in metadata["versions"].as_object().into_iter().flatten() {
+            let number: u64 = number.parse().map_err(|_| Failure::internal(format!("{role}:{}: odd version number", key.full())))?;
+            let version = if facts["destroyed"] == true { Version::Destroyed } else { history.version(role, key, number)? };
+            history.versions.insert(number, version);
+        }
+        history.facts = metadata;
+        Ok(Some(history))
+    }
+
+    /// A key that is one document and has no settings.
+    pub(crate) fn single(value: Value, inexact: u64) -> Self {
+        let facts = json!({ "single": value });
+        let versions = BTreeMap::from([(1, Version::Live { value, deletion: None })]);
+        Self { settings: Settings::default(), current: 1, versions, facts, inexact }
+    }
+
+    /// The value that a read without a number gives; none if it gives none.
+    pub(crate) fn latest(&self) -> Option<&Value> {
+        match self.versions.get(&self.current) {
+            Some(Version::Live { value, .. }) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Changes when the key does, but for the states of these versions.
+    pub(crate) fn digest(&self, apart_from: &[u64]) -> String {
+        digest(&self.facts, apart_from)
+    }
+
+    /// [`History::digest`] of the key as it is now, without reading its versions.
+    pub(crate) fn digest_now(role: &str, key: &Key, apart_from: &[u64]) -> Result<String, Failure> {
+        Ok(digest(&store::metadata(role, key)?.unwrap_or_default(), apart_from))
+    }
+
+    /// How many versions have been pruned.
+    pub(crate) fn pruned(&self) -> u64 {
+        self.versions.keys().next().map_or(self.current, |oldest| oldest - 1)
+    }
+
+    fn version(&mut self, role: &str, key: &Key, number: u64) -> Result<Version, Failure> {
+        let what = format!("read version {number} of {role}:{}", key.full());
+        let response = store::version(role, key, number)?;
+        let facts = response.body.as_ref().map(|body| &body["data"]["metadata"]).filter(|facts| facts.is_object());
+        match (response.status, facts) {
+            (404, Some(facts)) if facts["destroyed"] == true => Ok(Version::Destroyed),
+            (404, Some(_)) => Ok(Version::Deleted),
+            (404, None) => Err(Failure::unavailable(format!("{what}: it vanished while the key was read"))),
+            _ => {
+                let deletion = facts.and_then(|facts| facts["deletion_time"].as_str()).filter(|time| !time.is_empty()).map(str::to_owned);
+                self.inexact += inexact(&response);
+                let body = response.expect_success(&what)?.body.unwrap_or_default();
+                Ok(Version::Live { value: body["data"]["data"].clone(), deletion })
+            }
+        }
+    }
+}
+
+/// The number of a response's numbers whose digits may have been lost.
+pub(crate) fn inexact(response: &cutover_plugin::Response) -> u64 {
+    response.header(INEXACT).and_then(|count| count.trim().parse().ok()).unwrap_or_default()
+}
+
+/// Changes when a key's metadata does, times and states included, but for the states of these versions. Not
+/// `updated_time`: deletions do not change it, and nothing else would be missed without it.
+fn digest(facts: &Value, apart_from: &[u64]) -> String {
+    let mut versions = facts["versions"].clone();
+    for number in apart_from {
+        versions[number.to_string()] = Value::Null;
+    }
+    let names = ["single", "current_version", "max_versions", "cas_required", "delete_version_after", "custom_metadata"];
+    fingerprint(&json!([versions, names.map(|name| &facts[name])]))
+}

@@ -1,0 +1,182 @@
+//! One secret of a source becomes a change, or a reason why not.
+
+use cutover_plugin::{Action, Change, Failure, fingerprint};
+use serde_json::json;
+
+use super::{
+    SOURCE, TARGET,
+    copy::{Existing, History as HistoryChoice, Input},
+    history::{History, Version},
+    key::Key,
+    loss,
+    mount::{Kind, Mount},
+    origin::{Base, CopiedKv, Numbering, Origin},
+    wanted::{Found, Wanted, kept},
+};
+use crate::{copy::Piece, instruction::Instruction};
+
+/// Both ends of a step.
+pub(crate) struct Sides {
+    /// None for a folder.
+    pub(crate) source: Option<Mount>,
+    pub(crate) target: Mount,
+}
+
+/// What comes of a secret.
+pub(crate) enum Offer {
+    Change(Box<Change>),
+    /// The target key, and what is in the way.
+    Conflict(String),
+    /// The source's key may be listed, but not read.
+    Unreadable,
+    /// One of the servers takes no such name: some refuse what others once stored.
+    NotAddressable,
+    /// It vanished between the list and the read.
+    Gone,
+}
+
+/// A secret as it was read, and requests that took.
+pub(crate) struct Offered {
+    pub(crate) offer: Offer,
+    pub(crate) requests: u32,
+}
+
+/// Plans the copy of one secret.
+pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key) -> Result<Offered, Failure> {
+    let source = match origin.read() {
+        Ok(Some(source)) => source,
+        Ok(None) => return Ok(Offered { offer: Offer::Gone, requests: 1 }),
+        Err(Failure::Denied(_)) if origin.key().is_some() => return Ok(Offered { offer: Offer::Unreadable, requests: 1 }),
+        Err(Failure::InvalidInput(_)) if origin.key().is_some() => return Ok(not_addressable()),
+        Err(failure) => return Err(failure),
+    };
+    let mut copied = CopiedKv {
+        source_seen: source.digest(&[]),
+        numbering: numbering(input, sides, &origin, &source),
+        origin,
+        target,
+        kind: sides.target.kind,
+        base: None,
+        replace: false,
+        recover: if input.recover_deleted { soft_deleted(&source) } else { Vec::new() },
+        from_limits: sides.source.as_ref().map(|mount| mount.limits.clone()).unwrap_or_default(),
+        to_limits: sides.target.limits.clone(),
+        target_seen: None,
+    };
+    let found = match Found::read(&copied, Some(&source)) {
+        Err(Failure::InvalidInput(_)) => return Ok(not_addressable()),
+        found => found?,
+    };
+    let requests = u32::try_from(3 + source.versions.len() + found.history.as_ref().map_or(0, |history| history.versions.len()));
+    let requests = requests.unwrap_or(u32::MAX);
+    let mut wanted = Wanted::of(&copied, &source);
+    let there = found.history.is_some() || found.single.is_some();
+    let mut equal = false;
+    if there {
+        copied.target_seen = Some(fingerprint(&json!(found.state)));
+        equal = found.state == wanted.state;
+        match input.existing {
+            Existing::Present | Existing::Merge if equal => {}
+            Existing::Merge => match merged(&mut copied, &source, found.history.as_ref()) {
+                Ok(()) => wanted = Wanted::of(&copied, &source),
+                Err(why) => return Ok(Offered { offer: Offer::Conflict(format!("{} ({why})", copied.target.full())), requests }),
+            },
+            Existing::Present => {
+                return Ok(Offered { offer: Offer::Conflict(format!("{} (it holds something else)", copied.target.full())), requests });
+            }
+            Existing::Refuse => {
+                let how = if equal { " (equal: `existing = \"present\"` takes it as copied)" } else { "" };
+                return Ok(Offered { offer: Offer::Conflict(format!("{}{how}", copied.target.full())), requests });
+            }
+        }
+    }
+    let change = change(copied, &source, &wanted, there, equal)?;
+    Ok(Offered { offer: Offer::Change(Box::new(change)), requests })
+}
+
+fn not_addressable() -> Offered {
+    Offered { offer: Offer::NotAddressable, requests: 2 }
+}
+
+/// Adds the source's versions to a key that is there.
+fn merged(copied: &mut CopiedKv, source: &History, present: Option<&History>) -> Result<(), &'static str> {
+    let Some(present) = present else {
+        copied.replace = true;
+        return if source.latest().is_some() { Ok(()) } else { Err("the source has no readable version to put there") };
+    };
+    if source.current == 0 {
+        return Err("the source has no version to add");
+    }
+    let base = Base { current: present.current, kept: kept(present, present.current), settings: present.settings.clone() };
+    copied.numbering = Numbering::Compact;
+    copied.base = Some(base);
+    let oldest = present.versions.keys().next().copied().unwrap_or(present.current + 1);
+    // One more, so that a rollback can write the old value as the newest version.
+    let room = Wanted::of(copied, source).current + 1 - oldest + 1;
+    let base = copied.base.as_mut().expect("set above");
+    base.settings.limits.never_delete = false;
+    if base.settings.limits.surely_keeps(&copied.to_limits) < room {
+        base.settings.limits.max_versions = room;
+    }
+    Ok(())
+}
+
+fn change(copied: CopiedKv, source: &History, wanted: &Wanted, there: bool, equal: bool) -> Result<Change, Failure> {
+    let target = copied.target.full();
+    let mount = &copied.target.mount;
+    let path = &copied.target.path;
+    let (action, by_hand) = match (there, equal, copied.kind) {
+        (true, true, _) => (Action::Update, "nothing was written: nothing is to be undone".to_owned()),
+        (false, _, Kind::V2) => {
+            (Action::Create, format!("at the target: bao kv metadata delete -mount={} {}", quoted(mount), quoted(path)))
+        }
+        (false, _, Kind::V1) => (Action::Create, format!("at the target: bao delete {}", quoted(&target))),
+        (true, false, Kind::V2) => {
+            let base = copied.base();
+            (Action::Update, format!("at the target: bao kv rollback -version={base} -mount={} {}", quoted(mount), quoted(path)))
+        }
+        (true, false, Kind::V1) => (Action::Update, format!("put the captured document back to {target} at the target")),
+    };
+    let versions = wanted.slots.len();
+    let what = match (equal, copied.kind) {
+        (true, _) => format!("{} is at {target} already", copied.origin.shown()),
+        (false, Kind::V1) => format!("copy {} to {target}", copied.origin.shown()),
+        (false, Kind::V2) => {
+            format!("copy {} to {target}, {versions} version{}", copied.origin.shown(), if versions == 1 { "" } else { "s" })
+        }
+    };
+    let mut change = Change::new(action, copied.target.object(TARGET)).group(group(&copied.origin)).summary(what).by_hand(by_hand);
+    if let (false, Some(key)) = (copied.recover.is_empty(), copied.origin.key()) {
+        change = change.also(key.object(SOURCE));
+    }
+    let mut losses = loss::of_copy(&copied, source, wanted);
+    if let Origin::File(piece) = &copied.origin {
+        losses.extend(piece.losses());
+    }
+    loss::add(change, losses).instruct(&Instruction::CopyKv(Box::new(copied)))
+}
+
+fn numbering(input: &Input, sides: &Sides, origin: &Origin, source: &History) -> Numbering {
+    let tombstones = source.current.saturating_sub(u64::try_from(source.versions.len()).unwrap_or(u64::MAX));
+    let many = tombstones > u64::from(input.max_tombstones);
+    let compact = input.history == HistoryChoice::Compact || many || sides.target.kind == Kind::V1 || !origin.is_versioned();
+    if compact { Numbering::Compact } else { Numbering::Numbered }
+}
+
+fn soft_deleted(source: &History) -> Vec<u64> {
+    source.versions.iter().filter(|(_, version)| **version == Version::Deleted).map(|(number, _)| *number).collect()
+}
+
+/// The first folder, or the name of a key in none.
+fn group(origin: &Origin) -> &str {
+    match origin {
+        Origin::Versioned(key) | Origin::Single(key) => key.path.split('/').next().unwrap_or(&key.path),
+        Origin::File(Piece { file, .. }) => crate::copy::group(file),
+    }
+}
+
+/// A word as a POSIX shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./=".contains(&byte));
+    if plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}

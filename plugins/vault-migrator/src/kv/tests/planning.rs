@@ -1,0 +1,170 @@
+//! What a plan refuses, leaves out and counts.
+
+use super::*;
+
+#[test]
+fn unreadable_parts_are_never_taken_for_empty() {
+    let server = servers().install();
+    fill(&server, "a/x", &[json!({"v": "1"})]);
+    fill(&server, "b/y", &[json!({"v": "1"})]);
+    fill(&server, "c", &[json!({"v": "1"})]);
+    let refused = |more: Value| match planned("copy-kv", &input(more), &[]) {
+        Err(Failure::Denied(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    server.break_requests("LIST source:v1/secret/metadata/b/", 403);
+    server.break_requests("GET source:v1/secret/metadata/c", 403);
+    let text = refused(json!({}));
+    assert!(text.contains("b/*") && text.contains("c;") && text.contains("`skip`"), "{text}");
+    assert!(refused(json!({"skip": ["b/"]})).contains(": c;"));
+    assert_eq!(copies(json!({"skip": ["b/", "c"]})).len(), 1);
+    server.break_requests("LIST source:v1/secret/metadata/", 403);
+    assert!(refused(json!({})).contains(": *;"));
+    server.break_requests("GET source:v1/sys/internal/ui/mounts/", 403);
+    assert!(refused(json!({})).contains("look up the mount"));
+}
+
+#[test]
+fn a_version_that_may_not_be_read_makes_its_key_unreadable() {
+    let server = servers().install();
+    fill(&server, "a", &[json!({"v": "1"})]);
+    server.break_requests("GET source:v1/secret/data/a", 403);
+    assert!(matches!(planned("copy-kv", &input(json!({})), &[]), Err(Failure::Denied(_))));
+    server.break_requests("GET source:v1/secret/data/a", 503);
+    assert!(matches!(planned("copy-kv", &input(json!({})), &[]), Err(Failure::Unavailable(_))));
+}
+
+#[test]
+fn a_secret_and_a_folder_of_one_name_are_two() {
+    let server = servers().install();
+    for path in ["moo", "moo/cow", "moo-2", "app/data/x", "config", "metadata/x", "a b ", "t\tab", "per%2fcent", "ü/ß"] {
+        fill(&server, path, &[json!({ "path": path })]);
+    }
+    let changes = copies(json!({}));
+    assert_eq!(changes.len(), 10);
+    for change in &changes {
+        there(&server, change);
+    }
+    assert_eq!(server.paths(TARGET, MOUNT), server.paths(SOURCE, MOUNT));
+}
+
+#[test]
+fn names_that_cannot_be_addressed_are_told() {
+    let server = servers().install();
+    for path in ["a", "b//c", "b/", "../x", "./y"] {
+        fill(&server, path, &[json!({"v": "1"})]);
+    }
+    let page = VaultMigrator::plan("copy-kv", &input(json!({})), &[], None).expect("a plan");
+    assert_eq!(page.changes.len(), 1);
+    let told: u32 = page.changes[0].losses.iter().filter(|loss| loss.code == "not-addressable").map(|loss| loss.count).sum();
+    assert_eq!((told, page.output.expect("an output")["not_addressable"].as_u64()), (4, Some(4)));
+    assert!(page.changes[0].summary.contains("4 names"), "{}", page.changes[0].summary);
+    server.remove(SOURCE, MOUNT, "a");
+    assert!(matches!(planned("copy-kv", &input(json!({})), &[]), Err(Failure::Unsupported(_))));
+}
+
+#[test]
+fn names_that_a_server_refuses_are_told() {
+    let server = servers().install();
+    for path in ["a", "b\tb", "c\tc", "d"] {
+        fill(&server, path, &[json!({"v": "1"})]);
+    }
+    server.break_requests("GET source:v1/secret/metadata/b\tb", 400);
+    server.break_requests("GET target:v1/secret/metadata/c\tc", 400);
+    let changes = copies(json!({}));
+    assert_eq!(changes.len(), 2);
+    assert!(losses(&changes[1]).contains(&("not-addressable", 2)));
+}
+
+#[test]
+fn pages_are_whole_and_plans_are_the_same_again() {
+    let server = servers().install();
+    for number in 0..450 {
+        fill(&server, &format!("d{}/k{number:03}", number % 7), &[json!({"v": "1"})]);
+    }
+    fill(&server, "zz", &vec![json!({"v": "1"}); 9]);
+    let all = || {
+        let (mut ids, mut cursor, mut sizes) = (Vec::new(), None, Vec::new());
+        loop {
+            let page = VaultMigrator::plan("copy-kv", &input(json!({})), &[], cursor.as_deref()).expect("a page");
+            sizes.push(page.changes.len());
+            ids.extend(page.changes);
+            cursor = page.next;
+            if cursor.is_none() {
+                return (ids, sizes, page.output);
+            }
+        }
+    };
+    let (changes, sizes, output) = all();
+    assert!(sizes.len() > 2 && sizes.iter().all(|size| *size <= 200), "{sizes:?}");
+    let mut ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
+    ids.dedup();
+    assert_eq!((ids.len(), output.expect("an output")["keys"].as_u64()), (451, Some(451)));
+    assert_eq!(all().0, changes);
+}
+
+#[test]
+fn every_page_keeps_within_what_one_call_may_ask() {
+    let server = servers().install();
+    for number in 0..150 {
+        fill(&server, &format!("k{number}"), &vec![json!({"v": "1"}); 10]);
+    }
+    let page = VaultMigrator::plan("copy-kv", &input(json!({})), &[], None).expect("a page");
+    assert!(page.next.is_some() && server.requests().len() < 700, "{}", server.requests().len());
+}
+
+#[test]
+fn movement_of_the_source_or_the_target_changes_the_plan() {
+    let server = servers().install();
+    fill(&server, "a", &[json!({"v": "1"})]);
+    fill(&server, "b", &[json!({"v": "1"})]);
+    let before = copies(json!({}));
+    fill(&server, "a", &[json!({"v": "2"})]);
+    let after = copies(json!({}));
+    assert_ne!(before[0], after[0]);
+    assert_eq!(before[1], after[1]);
+}
+
+#[test]
+fn a_target_mount_that_deletes_is_a_loss() {
+    let vault = Vault::new().folder(Folder::new()).v2(SOURCE, MOUNT, 0, 0).v2(TARGET, MOUNT, 0, 3_600);
+    let server = vault.install();
+    fill(&server, "a", &[json!({"v": "1"}), json!({"v": "2"})]);
+    let change = &copies(json!({}))[0];
+    assert!(losses(change).contains(&("mount-expiry", 2)), "{:?}", losses(change));
+    there(&server, change);
+    assert_eq!(shown(&server, TARGET, "a")[0].1, "scheduled");
+}
+
+#[test]
+fn precision_and_pruning_are_counted() {
+    let server = servers().install();
+    let exact: Value = serde_json::from_str(r#"{"n": 12345678901234567890, "m": 7}"#).expect("a document");
+    fill(&server, "a", &vec![exact; 13]);
+    let change = &copies(json!({}))[0];
+    assert_eq!(losses(change), [("number-precision", 10), ("version-times", 10), ("pruned-versions", 3)]);
+    there(&server, change);
+    assert_eq!(shown(&server, TARGET, "a").first().expect("a version").0, 4);
+}
+
+#[test]
+fn too_many_pruned_versions_make_a_copy_compact() {
+    let server = servers().install();
+    fill(&server, "a", &vec![json!({"v": "1"}); 13]);
+    let change = &copies(json!({"max_tombstones": 2}))[0];
+    assert!(losses(change).contains(&("renumbered", 10)));
+    there(&server, change);
+    assert_eq!(shown(&server, TARGET, "a").last().expect("a version").0, 10);
+}
+
+#[test]
+fn wrong_mounts_and_input_are_refused() {
+    let server = Vault::new().folder(Folder::new()).v1(SOURCE, MOUNT).v2(TARGET, MOUNT, 0, 0).install();
+    server.put(SOURCE, MOUNT, "a", json!({"v": "1"}));
+    let refused = |input: Value| planned("copy-kv", &input, &[]).expect_err("a refusal");
+    assert!(matches!(refused(json!({"mount": "nowhere"})), Failure::Denied(_)));
+    assert!(matches!(refused(json!({"mount": "secret/a"})), Failure::InvalidInput(_)));
+    assert!(matches!(refused(input(json!({"recover_deleted": true}))), Failure::InvalidInput(_)));
+    assert!(matches!(refused(input(json!({"prefixx": "a"}))), Failure::InvalidInput(_)));
+    assert!(matches!(VaultMigrator::plan("copy-kv", &input(json!({})), &[], Some("not ours")), Err(Failure::InvalidInput(_))));
+}
