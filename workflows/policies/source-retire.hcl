@@ -1,0 +1,17 @@
+# Soft-deletes versions of a KV v2 mount `secret` and takes that back: retire-kv. Nothing here removes data.
+# Together with source.hcl it is what copy-kv needs for `recover_deleted = true`.
+path "secret/config" {
+  capabilities = ["read"]
+}
+path "secret/metadata/*" {
+  capabilities = ["read"]
+}
+path "secret/data/*" {
+  capabilities = ["read"]
+}
+path "secret/delete/*" {
+  capabilities = ["update"]
+}
+path "secret/undelete/*" {
+  capabilities = ["update"]
+}

@@ -1,0 +1,19 @@
+# Writes keys of a KV v2 mount `secret`, and takes back what it wrote. Narrow `*` to the prefix that is moved.
+path "secret/config" {
+  capabilities = ["read"]
+}
+# `delete` removes a key that the copy made, when it goes back.
+path "secret/metadata/*" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+path "secret/data/*" {
+  capabilities = ["create", "read", "update"]
+}
+# For versions that are soft-deleted at the source (`recover_deleted = true`).
+path "secret/delete/*" {
+  capabilities = ["update"]
+}
+# For versions without data, and for added versions when a merged key goes back.
+path "secret/destroy/*" {
+  capabilities = ["update"]
+}
