@@ -1,5 +1,5 @@
 # Soft-deletes versions of a KV v2 mount `secret` and takes that back: retire-kv. Nothing here removes data.
-# The same rights let `recover_deleted = true` of copy-kv read soft-deleted versions.
+# Together with source.hcl it is what copy-kv needs for `recover_deleted = true`.
 path "secret/config" {
   capabilities = ["read"]
 }
