@@ -9,6 +9,7 @@ mod files;
 mod health;
 mod hostile;
 mod locks;
+mod polyglot;
 mod probe;
 mod scene;
 mod shapes;
