@@ -301,14 +301,19 @@ async fn what_a_route_makes_public_is_found_in_memory_and_what_stands_beside_it_
     let sealed = ("sealed".to_owned(), "a-canary-at-a-sealed-place".to_owned());
     let kind = MemoryKind::new();
     let (source, target) = (kind.server("https://source.test"), kind.server("https://target.test"));
-    source.put("s/1", json!({ "password": sealed.1 }));
+    for path in ["s/1", "s/2", "s/3"] {
+        source.put(path, json!({ "password": sealed.1 }));
+    }
     target.put("t/1", json!({ "note": shown.1, "password": sealed.1 }));
     let memories = memories(&[shown, sealed]);
     let mut rig = Rig::with(Arc::new(SystemDisk), Arc::new(TestClock::new()), kind.kinds());
     rig.host.sandbox = watched_sandbox(memories.clone());
-    rig.run(SHOWN, &[("hostile", "hostile")]).await.expect("a run");
+    let (rested, events) = rig.run(SHOWN, &[("hostile", "hostile")]).await.expect("a run");
+    assert_eq!(rested.ending, Ending::Completed, "{events:#?}");
+    assert_eq!(target.documents()["t/2"], json!({ "password": "a-canary-at-a-sealed-place" }));
     let seen = memories.seen();
-    assert_eq!(Vec::from_iter(&seen.hits), ["End: shown", "Import: shown"], "{seen:?}");
+    assert!(seen.hits.contains("Import: shown") && seen.unseen == 0, "{seen:?}");
+    assert!(seen.hits.iter().all(|hit| hit.ends_with("shown")), "{seen:?}");
 }
 
 #[test]
