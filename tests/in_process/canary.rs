@@ -1,9 +1,10 @@
-//! Secrets of many shapes go through runs of every ending; afterwards every byte that the host left is searched for them.
+//! Secrets of many shapes go through runs of every ending. Whenever a plugin stands still, its memories are searched for
+//! them; afterwards every byte that the host left.
 
 use std::{
     error::Error,
     fmt::Write as _,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use base64::{
@@ -11,7 +12,8 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE},
 };
 use cutover_engine::{Ending, Event};
-use cutover_runtime::runs::HostError;
+use cutover_runtime::{disk::SystemDisk, runs::HostError};
+use cutover_tests::{GuestMemory, MemoryKind, Rig, TestClock, watched_sandbox};
 use serde_json::{Map, Value, json};
 use tracing::{
     Metadata, Subscriber,
@@ -75,14 +77,11 @@ fn spellings(secret: &str) -> Vec<Vec<u8>> {
 
 /// Where secrets are found, as `place: name`.
 fn hits(tree: &Tree, canaries: &[(String, String)]) -> Vec<String> {
-    let mut hits = Vec::new();
-    for (name, secret) in canaries {
-        for spelling in spellings(secret) {
-            let finder = |content: &[u8]| content.windows(spelling.len()).any(|window| window == spelling);
-            hits.extend(tree.iter().filter(|(_, content)| finder(content)).map(|(place, _)| format!("{place}: {name}")));
-        }
-    }
-    hits
+    let search = memories(canaries);
+    let found = |(place, content): (&String, &Vec<u8>)| {
+        search.search(content).into_iter().map(|name| format!("{place}: {name}")).collect::<Vec<_>>()
+    };
+    tree.iter().flat_map(found).collect()
 }
 
 /// Everything that anybody logs in this process.
@@ -131,16 +130,26 @@ fn log_everything() {
     ONCE.get_or_init(|| tracing::subscriber::set_global_default(Log).expect("no other test takes the log"));
 }
 
-/// What a run said and left: the state folder, its events, its errors and the log.
+/// A search of the plugins' memories for every spelling of these secrets.
+fn memories(canaries: &[(String, String)]) -> Arc<GuestMemory> {
+    let needles =
+        |(name, secret): &(String, String)| spellings(secret).into_iter().map(|spelling| (name.clone(), spelling)).collect::<Vec<_>>();
+    GuestMemory::searched_for(canaries.iter().flat_map(needles))
+}
+
+/// What a run said and left: the state folder, its events, its errors and the log; and what its plugins had in memory.
 struct Left {
     scene: Scene,
     texts: Tree,
+    memories: Arc<GuestMemory>,
 }
 
 impl Left {
-    fn new(scene: Scene) -> Self {
+    fn new(mut scene: Scene) -> Self {
         log_everything();
-        Self { scene, texts: Tree::new() }
+        let memories = memories(&canaries());
+        scene.rig.host.sandbox = watched_sandbox(memories.clone());
+        Self { scene, texts: Tree::new(), memories }
     }
 
     fn events(&mut self, name: &str, events: &[Event]) {
@@ -166,7 +175,10 @@ impl Left {
         collect(&self.scene.rig.path("store"), "store", &mut tree);
         tree.insert("log".to_owned(), LOGGED.lock().unwrap_or_else(PoisonError::into_inner).clone().into_bytes());
         assert!(tree.keys().any(|name| name.ends_with("journal.jsonl")) && tree.keys().any(|name| name.ends_with("sealed.log")));
-        hits(&tree, canaries)
+        let seen = self.memories.seen();
+        assert!(seen.imports > 0 && seen.ends > 0 && seen.largest > 0 && seen.unseen == 0, "{seen:?}");
+        let in_memory = seen.hits.into_iter().map(|hit| format!("guest memory: {hit}"));
+        hits(&tree, canaries).into_iter().chain(in_memory).collect()
     }
 }
 
@@ -260,6 +272,48 @@ async fn nor_does_the_error_about_a_broken_file() {
     assert!(refused >= 4, "broken files are refused: {refused}");
     // Names of keys are no secrets in a document; in a broken one nothing is a name.
     assert_eq!(left.hits(&canaries), Vec::<String>::new());
+}
+
+/// Shows the plugin what is at `/note`, and nothing else.
+const SHOWN: &str = r#"
+cutover = 1
+name = "shown"
+owner = "tests"
+
+[plugins]
+hostile = { path = "hostile.wasm" }
+
+[connections]
+source = { kind = "http", url = "https://source.test" }
+target = { kind = "http", url = "https://target.test" }
+elsewhere = { kind = "http", url = "https://elsewhere.test" }
+
+[[step]]
+id = "copy"
+uses = "hostile.copy"
+connections = { source = "source", target = "target", elsewhere = "elsewhere" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_route_makes_public_is_found_in_memory_and_what_stands_beside_it_is_not() {
+    // Of this test alone: other tests' plugins may be in the same process.
+    let shown = ("shown".to_owned(), "a-canary-at-a-public-place".to_owned());
+    let sealed = ("sealed".to_owned(), "a-canary-at-a-sealed-place".to_owned());
+    let kind = MemoryKind::new();
+    let (source, target) = (kind.server("https://source.test"), kind.server("https://target.test"));
+    for path in ["s/1", "s/2", "s/3"] {
+        source.put(path, json!({ "password": sealed.1 }));
+    }
+    target.put("t/1", json!({ "note": shown.1, "password": sealed.1 }));
+    let memories = memories(&[shown, sealed]);
+    let mut rig = Rig::with(Arc::new(SystemDisk), Arc::new(TestClock::new()), kind.kinds());
+    rig.host.sandbox = watched_sandbox(memories.clone());
+    let (rested, events) = rig.run(SHOWN, &[("hostile", "hostile")]).await.expect("a run");
+    assert_eq!(rested.ending, Ending::Completed, "{events:#?}");
+    assert_eq!(target.documents()["t/2"], json!({ "password": "a-canary-at-a-sealed-place" }));
+    let seen = memories.seen();
+    assert!(seen.hits.contains("Import: shown") && seen.unseen == 0, "{seen:?}");
+    assert!(seen.hits.iter().all(|hit| hit.ends_with("shown")), "{seen:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod health;
 mod hostile;
 mod locks;
 mod outage;
+mod polyglot;
 mod probe;
 mod scene;
 mod shapes;

@@ -1,11 +1,11 @@
-//! Secrets of many shapes are copied and taken back, and no byte of the state or of what was told holds one.
+//! Secrets of many shapes are copied and taken back, and no byte of the state, of what was told or of a plugin's memory holds one.
 
 use std::{fs, path::Path, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cutover_engine::Ending;
 use cutover_runtime::disk::SystemDisk;
-use cutover_tests::{MemoryKind, Rig, TestClock, warm_sandbox};
+use cutover_tests::{GuestMemory, MemoryKind, Rig, TestClock, watched_sandbox};
 use serde_json::{Value, json};
 
 const WORKFLOW: &str = r#"
@@ -58,11 +58,14 @@ fn files(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
+fn forms(canary: &str) -> [String; 4] {
+    let json = Value::from(canary).to_string();
+    [canary.to_owned(), json.trim_matches('"').to_owned(), STANDARD.encode(canary), hex::encode(canary)]
+}
+
 fn assert_free(place: &str, bytes: &[u8]) {
     for canary in CANARIES {
-        let json = Value::from(canary).to_string();
-        let escaped = json.trim_matches('"').to_owned();
-        for form in [canary.to_owned(), escaped, STANDARD.encode(canary), hex::encode(canary)] {
+        for form in forms(canary) {
             let holds = bytes.windows(form.len()).any(|window| window == form.as_bytes());
             assert!(!holds, "{place} holds `{canary}`");
         }
@@ -70,7 +73,7 @@ fn assert_free(place: &str, bytes: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_canary_reaches_the_state_or_an_event() {
+async fn no_canary_reaches_the_state_an_event_or_a_plugin() {
     let kind = MemoryKind::new();
     let (source, target) = (kind.server("https://source.test"), kind.server("https://target.test"));
     let all: Value = CANARIES.iter().enumerate().map(|(n, canary)| (format!("shape{n}"), json!(canary))).collect();
@@ -79,7 +82,9 @@ async fn no_canary_reaches_the_state_or_an_event() {
     source.put("s/3", json!({ "password": CANARIES[5] }));
     target.put("t/1", json!({ "old": CANARIES[15] }));
     let mut rig = Rig::with(Arc::new(SystemDisk), Arc::new(TestClock::new()), kind.kinds());
-    rig.host.sandbox = warm_sandbox();
+    let needles = CANARIES.iter().flat_map(|canary| forms(canary).map(|form| ((*canary).to_owned(), form.into_bytes())));
+    let memories = GuestMemory::searched_for(needles);
+    rig.host.sandbox = watched_sandbox(memories.clone());
     let (rested, there) = rig.run(WORKFLOW, &[("hostile", "hostile")]).await.expect("a run");
     assert_eq!(rested.ending, Ending::Completed, "{there:#?}");
     assert_eq!(target.documents()["t/1"], all, "the secrets themselves arrived");
@@ -92,4 +97,7 @@ async fn no_canary_reaches_the_state_or_an_event() {
     assert!(found.iter().any(|(path, _)| path.ends_with("sealed.log")) && found.iter().any(|(path, _)| path.ends_with("journal.jsonl")));
     found.iter().for_each(|(path, bytes)| assert_free(path, bytes));
     assert_free("an event", format!("{there:?}{back:?}").as_bytes());
+    let seen = memories.seen();
+    assert!(seen.imports > 0 && seen.ends > 0 && seen.unseen == 0, "{seen:?}");
+    assert!(seen.hits.is_empty(), "{:?}", seen.hits);
 }

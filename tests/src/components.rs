@@ -31,3 +31,13 @@ pub async fn component(name: &str) -> Vec<u8> {
     packed.lock().expect("no test panics while it holds this").insert(name.to_owned(), component.clone());
     component
 }
+
+/// A guest in another language, as its own tools made it: `js` or `python`. It is not packed.
+///
+/// # Panics
+/// If it is not built; the message says what to type.
+#[must_use]
+pub fn foreign_component(language: &str) -> Vec<u8> {
+    let file = root().join("target/polyglot").join(format!("{language}.wasm"));
+    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}; type `cargo xtask polyglot`", file.display()))
+}

@@ -2,16 +2,18 @@
 
 mod components;
 mod fake_ca;
+mod guest_memory;
 mod memory_kind;
 mod openbao;
 mod rig;
 mod test_clock;
 mod warm;
 
-pub use components::component;
+pub use components::{component, foreign_component};
 pub use fake_ca::FakeCa;
+pub use guest_memory::{GuestMemory, Seen};
 pub use memory_kind::{Exchange, MemoryKind, MemoryServer, Mishap};
 pub use openbao::{Answered, OpenBao};
 pub use rig::{Rig, Trace};
 pub use test_clock::TestClock;
-pub use warm::warm_sandbox;
+pub use warm::{sandbox_within, warm_sandbox, watched_sandbox};

@@ -82,6 +82,14 @@ impl Rig {
         for (alias, guest) in plugins {
             components.insert((*alias).to_owned(), crate::component(guest).await);
         }
+        self.prepare_with(text, components).await
+    }
+
+    /// The same with components that are no guests of `tests/guests` or `plugins`.
+    ///
+    /// # Panics
+    /// If the workflow has an error; the message lists all of them.
+    pub async fn prepare_with(&self, text: &str, components: BTreeMap<String, Vec<u8>>) -> Result<Prepared, HostError> {
         let catalog: Catalog = catalog(&components)?;
         let (workflow, mut problems) = Workflow::parse(text);
         let workflow = workflow.unwrap_or_else(|| panic!("{problems:#?}"));

@@ -4,6 +4,7 @@
 
 mod bench;
 mod bindings;
+mod debian;
 mod demo;
 mod failed;
 mod openbao;

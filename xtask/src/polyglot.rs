@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use crate::failed::{Failed, output, run};
+use crate::{
+    debian,
+    failed::{Failed, output, run},
+};
 
 /// Builds `target/polyglot/js.wasm` and `python.wasm` where sources, contract or tools are not those they were built from.
 pub(crate) fn build(root: &Path) -> Result<(), Failed> {
@@ -74,7 +77,7 @@ impl Guest {
 /// npm's packages are as the lock file has them; it names no registry, so the machine's own is asked. `npm ci` would insist
 /// on optional packages for other systems, which not every registry has.
 fn install_javascript_tools(guest: &Guest) -> Result<(), Failed> {
-    require("npm", "sudo apt-get install -y nodejs npm")?;
+    require(&[("node", "nodejs"), ("npm", "npm")], &[])?;
     println!("xtask: installing jco with npm into {} (once, 400 MB)", guest.tools.display());
     for name in guest.wanted_tools {
         let file = guest.tools.join(name);
@@ -93,19 +96,26 @@ fn componentize_javascript(guest: &Guest, component: &Path) -> Result<(), Failed
 }
 
 fn install_python_tools(guest: &Guest) -> Result<(), Failed> {
-    let pip = || {
-        let mut python = Command::new("python3");
-        python.args(["-m", "pip"]);
-        python
-    };
-    if output(pip().arg("--version")).is_none() {
-        return Err(advice("pip of python3", "sudo apt-get install -y python3-pip"));
-    }
+    require(&[("python3", "python3")], &[("pip", "python3-pip")])?;
     println!("xtask: installing componentize-py with pip into {} (once, 50 MB)", guest.tools.display());
     // Into a folder rather than an environment: Debian refuses to install elsewhere, and has no `venv` of its own accord.
-    let options =
-        ["install", "--quiet", "--disable-pip-version-check", "--root-user-action", "ignore", "--no-deps", "--upgrade", "--target"];
-    run(pip().args(options).arg(&guest.tools).arg("--requirement").arg(guest.source.join("requirements.txt")))
+    let options = [
+        "install",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--root-user-action",
+        "ignore",
+        "--no-deps",
+        "--upgrade",
+        "--target",
+    ];
+    run(Command::new("python3")
+        .args(["-m", "pip"])
+        .args(options)
+        .arg(&guest.tools)
+        .arg("--requirement")
+        .arg(guest.source.join("requirements.txt")))
 }
 
 /// Without WASI: the host has none.
@@ -117,13 +127,24 @@ fn componentize_python(guest: &Guest, component: &Path) -> Result<(), Failed> {
     run(&mut python)
 }
 
-fn require(program: &str, command: &str) -> Result<(), Failed> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    if env::split_paths(&path).any(|folder| folder.join(program).is_file()) { Ok(()) } else { Err(advice(program, command)) }
-}
-
-fn advice(missing: &str, command: &str) -> Failed {
-    Failed(format!("the test guests in JavaScript and Python need {missing}. Type this, then the command again:\n  {command}"))
+/// Programs, and modules of Python, each with the Debian package that has it. What is missing is installed where that needs
+/// no question; otherwise it is told what to type.
+fn require(programs: &[(&str, &str)], modules: &[(&str, &str)]) -> Result<(), Failed> {
+    let missing = || {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let found = |program: &str| env::split_paths(&path).any(|folder| folder.join(program).is_file());
+        let works = |module: &str| output(Command::new("python3").args(["-m", module, "--version"])).is_some();
+        let programs = programs.iter().filter(|(program, _)| !found(program));
+        let modules = modules.iter().filter(|(module, _)| !works(module));
+        programs.chain(modules).map(|(_, package)| *package).collect::<Vec<_>>()
+    };
+    let packages = missing();
+    if packages.is_empty() || (debian::install(&packages)? && missing().is_empty()) {
+        return Ok(());
+    }
+    let packages = packages.join(" ");
+    let advice = "Type this, then the command again:\n  sudo apt-get install -y";
+    Err(Failed(format!("the test guests in JavaScript and Python need {packages}. {advice} {packages}")))
 }
 
 /// All of `wit/`, in order of the files' names.

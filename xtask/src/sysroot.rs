@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use crate::failed::{Failed, output, run};
+use crate::{
+    debian,
+    failed::{Failed, output, run},
+};
 
 /// The target of all guests: no WASI, so that a guest imports nothing but the contract.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
@@ -38,7 +41,10 @@ impl Toolchain {
             return Ok(Self::Installed);
         }
         if debian_source().is_none() || linker().is_none() {
-            install_debian_packages()?;
+            println!("xtask: guests need a Rust compiler for {TARGET}");
+            if !debian::install(&DEBIAN_PACKAGES)? {
+                return Err(advice());
+            }
         }
         let source = debian_source().ok_or_else(advice)?;
         let linker = linker().ok_or_else(advice)?;
@@ -90,25 +96,6 @@ fn debian_source() -> Option<PathBuf> {
 fn linker() -> Option<String> {
     let path = env::var_os("PATH")?;
     LINKERS.into_iter().find(|name| env::split_paths(&path).any(|folder| folder.join(name).is_file())).map(str::to_owned)
-}
-
-fn install_debian_packages() -> Result<(), Failed> {
-    let root = output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0");
-    if !root || output(Command::new("apt-get").arg("--version")).is_none() {
-        return Err(advice());
-    }
-    println!("xtask: guests need a Rust compiler for {TARGET}; installing Debian's packages {}", DEBIAN_PACKAGES.join(" "));
-    let install = |program: &mut Command| {
-        run(program
-            .args(["install", "-y", "-qq", "--no-install-recommends"])
-            .args(DEBIAN_PACKAGES)
-            .env("DEBIAN_FRONTEND", "noninteractive"))
-    };
-    // The package lists may be old or not there at all.
-    install(&mut Command::new("apt-get")).or_else(|_| {
-        run(Command::new("apt-get").args(["update", "-qq"]))?;
-        install(&mut Command::new("apt-get"))
-    })
 }
 
 fn advice() -> Failed {

@@ -5,7 +5,7 @@ use std::{path::Path, time::Instant};
 use crate::{
     bindings,
     failed::{Failed, cargo, run},
-    openbao, plugins,
+    openbao, plugins, polyglot,
     runner::Runner,
 };
 
@@ -18,6 +18,7 @@ pub(crate) fn all(root: &Path) -> Result<(), Failed> {
     step("the guests, built for wasm and packed", || plugins::build(root).and_then(|modules| plugins::pack(root, &modules)))?;
     // A failure up to here leaves nothing to test; one from here on does not keep the other tests from running.
     let mut failures = Vec::new();
+    failures.extend(step("the guests in JavaScript and Python", || polyglot::build(root)).err());
     failures.extend(step("the SDK's bindings, compared with wit/", || bindings::check(root)).err());
     failures.extend(step("the guests' own tests", || run(guests(root).args(["test", "--quiet", "--locked", "--workspace"]))).err());
     failures.extend(step("OpenBao, for the tests against a real server", || openbao::install(root).map(drop)).err());

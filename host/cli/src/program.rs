@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser as _, error::ErrorKind};
 use cutover_runtime::sandbox::{Compiler, Limits, Sandbox, compile_child};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 use crate::{
     args::{self, Cli, Command, GuessedForm},
@@ -93,8 +93,25 @@ fn perform(args: &[OsString], environment: &Environment, form: GuessedForm) -> R
     command::perform(&mut program, cli.command.as_ref()).map(Into::into)
 }
 
-/// A core file would hold secrets in clear.
+/// A core file would hold secrets in clear. The limit is not enough: a program that takes core files from the kernel gets
+/// them whatever it is (core(5)). And what may not be dumped may not be traced by other processes of its user either.
 fn leave_no_core_file() -> Result<(), CommandError> {
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+    let limited = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    limited
+        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable))
         .map_err(|error| CommandError::no(code::MACHINE, "cannot switch core files off").because(&std::io::Error::from(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{dumpable_behavior, getrlimit};
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_may_dump_nothing() {
+        leave_no_core_file().expect("any process may ask for less");
+        assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
+        assert_eq!(dumpable_behavior().expect("told"), DumpableBehavior::NotDumpable);
+    }
 }
