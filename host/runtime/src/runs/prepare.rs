@@ -69,7 +69,11 @@ impl Host {
             entropy: self.entropy.clone(),
             limits: self.limits,
         };
-        let (plan, text) = planner.plan(inputs).await?;
+        let planned = planner.plan(inputs).await;
+        if planned.is_err() {
+            equipment.close().await;
+        }
+        let (plan, text) = planned?;
         let components = plugins.into_values().map(|component| (Digest::of(&component), component)).collect();
         Ok(Prepared { plan, text, equipment, key, components })
     }
