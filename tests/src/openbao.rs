@@ -129,11 +129,17 @@ impl OpenBao {
         text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
     }
 
-    /// How many requests of this operation and path the audit log has.
+    /// How many requests of this operation and path came over the network.
     #[must_use]
     pub fn count(&self, operation: &str, path: &str) -> usize {
-        let of =
-            |entry: &&Value| entry["type"] == "request" && entry["request"]["operation"] == operation && entry["request"]["path"] == path;
+        // The server itself revokes the token that it starts with.
+        let of = |entry: &&Value| {
+            let request = &entry["request"];
+            entry["type"] == "request"
+                && request["remote_address"].is_string()
+                && request["operation"] == operation
+                && request["path"] == path
+        };
         self.audit().iter().filter(of).count()
     }
 

@@ -62,19 +62,16 @@ async fn odd_names_come_back_as_they_were_written() {
 }
 
 #[tokio::test]
-async fn a_tab_in_a_name_is_a_name_where_the_server_allows_it() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    drop(listener);
-    let config = format!("listener \"tcp\" {{ address = \"{address}\"\n tls_disable = true\n disable_printable_check = true }}");
-    let server = OpenBao::start_with(&config);
-    let place = Place::open(&format!("http://{address}"), json!({"token": "env:TOKEN"}), &[("TOKEN", server.root())]).await;
-    let (status, _) = place.ask("PUT", "/v1/secret/data/a%09b", json!({"data": {}})).await;
-    assert_eq!(status, 200);
-    assert_eq!(server.must("LIST", "/v1/secret/metadata", Value::Null)["data"]["keys"], json!(["a\tb"]));
-    // Elsewhere the server itself says no.
-    let strict = Place::of_root(&server).await;
-    assert_eq!(strict.ask("GET", "/v1/secret/data/a%09b", Value::Null).await.0, 400);
+async fn what_this_server_refuses_in_a_name_is_its_own_answer() {
+    let server = OpenBao::start();
+    let place = Place::of_root(&server).await;
+    // Vault can be told to take tabs; this server never does.
+    assert_eq!(place.ask("GET", "/v1/secret/data/a%09b", Value::Null).await.0, 400);
+    assert_eq!(place.judge("GET", "/v1/secret/data/a%09b").await.expect_err("refused").case, cutover_engine::FailureCase::InvalidInput);
+    place.judge("LIST", "/v1/secret/metadata/").await.expect("the mount is known from now on");
+    assert_eq!(place.judge("GET", "/v1/secret/data/a%09b").await.expect("a route").objects, ["secret/a\tb"]);
+    // A name that ends in a slash is one nobody stores.
+    assert_eq!(place.failure("PUT", "/v1/secret/data/a/").await.case, cutover_engine::FailureCase::InvalidInput);
 }
 
 #[tokio::test]

@@ -163,12 +163,16 @@ async fn a_login_that_is_refused_says_so_without_the_secret() {
 async fn a_jwt_logs_in_where_it_is_mounted() {
     let server = OpenBao::start();
     server.policy("reader", READER);
-    let jwt = crate::trust::signed_jwt(&json!({"iss": "tests", "sub": "cutover", "aud": "bao", "exp": 4_102_444_800_u64}));
+    let jwt = crate::trust::signed_jwt(
+        &json!({"iss": "tests", "sub": "cutover", "aud": "bao", "iat": 1_700_000_000, "nbf": 1_700_000_000, "exp": 4_102_444_800_u64}),
+    );
     server.must("POST", "/v1/sys/auth/ci", json!({"type": "jwt"}));
     server.must("POST", "/v1/auth/ci/config", json!({"jwt_validation_pubkeys": [jwt.public_key], "bound_issuer": "tests"}));
     let role =
         json!({"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["bao"], "token_policies": ["reader"], "token_ttl": "10m"});
     server.must("POST", "/v1/auth/ci/role/cutover", role);
+    let direct = server.ask("POST", "/v1/auth/ci/login", json!({"role": "cutover", "jwt": jwt.text}));
+    assert_eq!(direct.status, 200, "{}", direct.body);
     let settings = json!({"jwt": {"mount": "ci", "role": "cutover", "token": "env:JWT"}});
     let place = Place::open(&server.url(), settings.clone(), &[("JWT", &jwt.text)]).await;
     assert_eq!(place.ask("LIST", "/v1/secret/metadata/", Value::Null).await.0, 404);

@@ -17,19 +17,19 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 /// A backend and what it was opened with.
-pub struct Place {
-    pub backend: Arc<dyn Backend>,
-    pub scanner: Arc<Scanner>,
+pub(crate) struct Place {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) scanner: Arc<Scanner>,
 }
 
 impl Place {
     /// Opens `url` with these settings; `env:` sources are taken from `variables`.
-    pub async fn open(url: &str, settings: Value, variables: &[(&str, &str)]) -> Self {
+    pub(crate) async fn open(url: &str, settings: Value, variables: &[(&str, &str)]) -> Self {
         Self::open_at(url, settings, variables, Arc::new(SystemClock)).await
     }
 
     /// The same on another clock.
-    pub async fn open_at(url: &str, settings: Value, variables: &[(&str, &str)], clock: Arc<dyn Clock>) -> Self {
+    pub(crate) async fn open_at(url: &str, settings: Value, variables: &[(&str, &str)], clock: Arc<dyn Clock>) -> Self {
         let Value::Object(settings) = settings else { panic!("settings are an object") };
         let config = ConnectionConfig {
             name: "bao".to_owned(),
@@ -51,17 +51,17 @@ impl Place {
     }
 
     /// With a token of the server's root.
-    pub async fn of_root(server: &cutover_tests::OpenBao) -> Self {
+    pub(crate) async fn of_root(server: &cutover_tests::OpenBao) -> Self {
         Self::of_token(server, server.root()).await
     }
 
     /// With this token.
-    pub async fn of_token(server: &cutover_tests::OpenBao, token: &str) -> Self {
+    pub(crate) async fn of_token(server: &cutover_tests::OpenBao, token: &str) -> Self {
         Self::open(&server.url(), json!({"token": "env:TOKEN"}), &[("TOKEN", token)]).await
     }
 
     /// Sends as the host would after judging, without judging.
-    pub async fn send(&self, method: &str, path: &str, body: Value) -> Result<WireResponse, SendError> {
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Value) -> Result<WireResponse, SendError> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query = query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned()));
         let request = WireRequest {
@@ -76,7 +76,7 @@ impl Place {
     }
 
     /// Status and body.
-    pub async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let response = self.send(method, path, body).await.unwrap_or_else(|error| panic!("{method} {path}: {error:?}"));
         let body = match response.body {
             WireResponseBody::Json(body) => body,
@@ -88,7 +88,7 @@ impl Place {
     }
 
     /// The failure of a request that did not leave or was refused as not taken.
-    pub async fn failure(&self, method: &str, path: &str) -> Failure {
+    pub(crate) async fn failure(&self, method: &str, path: &str) -> Failure {
         match self.send(method, path, Value::Null).await {
             Err(SendError::NotSent { failure }) => failure,
             other => panic!("{method} {path}: {other:?}"),
@@ -96,7 +96,7 @@ impl Place {
     }
 
     /// Judges as the host does, for a plugin whose manifest asks for everything as a read.
-    pub async fn judge(&self, method: &str, path: &str) -> Result<Matched, Failure> {
+    pub(crate) async fn judge(&self, method: &str, path: &str) -> Result<Matched, Failure> {
         let route = |method: &str| Route {
             method: method.to_owned(),
             path: "/{+all}".to_owned(),

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use crate::place::Place;
 
 /// A signed JSON Web Token and the key that verifies it.
-pub struct Jwt {
-    pub text: String,
-    pub public_key: String,
+pub(crate) struct Jwt {
+    pub(crate) text: String,
+    pub(crate) public_key: String,
 }
 
 /// What stands before the point of a P-256 key in its SPKI form (RFC 5480 section 2).
@@ -27,7 +27,7 @@ const SPKI: [u8; 26] = [
 ];
 
 /// Signs claims with a new ES256 key (RFC 7518 section 3.4).
-pub fn signed_jwt(claims: &Value) -> Jwt {
+pub(crate) fn signed_jwt(claims: &Value) -> Jwt {
     let random = SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
     let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).expect("a key");

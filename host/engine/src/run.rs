@@ -256,7 +256,8 @@ impl Run {
 
     fn ended(&mut self, event: &Event, ending: Ending) -> Result<(), IllegalEvent> {
         let backward = match (self.mode, ending) {
-            (Mode::Forward, Ending::Completed | Ending::Waiting { .. } | Ending::Paused) | (Mode::Draining(Turn::Pause), Ending::Paused) => false,
+            (Mode::Forward, Ending::Completed | Ending::Waiting { .. } | Ending::Paused)
+            | (Mode::Draining(Turn::Pause), Ending::Paused) => false,
             (Mode::Draining(Turn::Stop { backward }), Ending::Interrupted) => backward,
             (Mode::Backward, Ending::RolledBack | Ending::Stuck | Ending::Waiting { .. }) => true,
             _ => return Err(self.illegal(event)),

@@ -115,6 +115,7 @@ fn connection() -> Value {
         })),
         closed(&["kind"], &json!({
             "kind": kind("vault"), "url": text("Grants exactly its own authority."), "members": members, "namespace": text("The namespace."),
+            "standbys": list(&text("Another node of the cluster that requests may be passed on to.")),
             "token": credential("A token:"), "ca": credential("A CA to trust:"), "insecure": insecure,
             "approle": closed(&["role_id", "secret_id"], &json!({ "mount": text("Default `approle`."), "role_id": credential("The role id:"), "secret_id": credential("The secret id:") })),
             "jwt": closed(&["role", "token"], &json!({ "mount": text("Default `jwt`."), "role": text("The role."), "token": credential("The JWT:") })),

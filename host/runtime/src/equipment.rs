@@ -98,6 +98,20 @@ impl Equipment {
         Ok(Seats { roles })
     }
 
+    /// Gives up what was obtained from the backends for a while, such as logins. A later request obtains it again.
+    pub async fn close(&self) {
+        for connected in self.connections.values() {
+            match &connected.opened {
+                Opened::One(backend) => backend.close().await,
+                Opened::Set(members) => {
+                    for (_, backend) in members {
+                        backend.close().await;
+                    }
+                }
+            }
+        }
+    }
+
     /// The operation of a loaded plugin.
     pub fn operation(&self, plugin: &str, operation: &str) -> Result<&Operation, Failure> {
         let plugin = self.plugins.get(plugin).and_then(|plugin| plugin.manifest().operation(operation));

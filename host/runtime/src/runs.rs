@@ -87,6 +87,21 @@ impl Host {
         stop: impl Future<Output = ()> + Send,
         observer: Observer<'_>,
     ) -> Result<Rested, HostError> {
+        // Planning may have logged in already, whatever keeps the run from starting.
+        let equipment = prepared.equipment.clone();
+        let rested = self.start_prepared(id, prepared, confirm, stop, observer).await;
+        equipment.close().await;
+        rested
+    }
+
+    async fn start_prepared(
+        &self,
+        id: RunId,
+        prepared: Prepared,
+        confirm: bool,
+        stop: impl Future<Output = ()> + Send,
+        observer: Observer<'_>,
+    ) -> Result<Rested, HostError> {
         self.give_up_expired()?;
         self.state.check_free_space(&id)?;
         let mut locks = self.lock_targets(&id, &prepared.plan)?;
@@ -221,6 +236,7 @@ impl Host {
         folder.unmark_ended()?;
         let bodies = Bodies::open(self.state.disk(), &folder.plan(), &text)?;
         drop(text);
+        let connections = equipment.clone();
         let outfit = Outfit {
             id: folder.id().clone(),
             equipment,
@@ -233,7 +249,9 @@ impl Host {
             limits: self.limits,
             longest_wait: self.longest_wait,
         };
-        let (ending, head) = drive(&mut run, Arc::new(outfit), Some(first), stop, observer).await?;
+        let driven = drive(&mut run, Arc::new(outfit), Some(first), stop, observer).await;
+        connections.close().await;
+        let (ending, head) = driven?;
         if matches!(ending, Ending::Completed | Ending::RolledBack) {
             folder.mark_ended(Ended { at: self.clock.now(), keep: run.plan().header.keep_pre_images })?;
         }

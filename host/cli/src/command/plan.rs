@@ -32,7 +32,11 @@ pub(super) fn perform(program: &mut Program, args: &PlanArgs) -> Outcome {
     let threads = Program::threads()?;
     let prepared = threads.block_on(async {
         let stops = Stops::listen(&program.settings)?;
-        stops.unless_stopped(prepare(&host, &file)).await?
+        let prepared = stops.unless_stopped(prepare(&host, &file)).await??;
+        if let Ok(prepared) = &prepared {
+            prepared.equipment.close().await;
+        }
+        Ok::<_, CommandError>(prepared)
     })?;
     let prepared = match prepared {
         Ok(prepared) => prepared,

@@ -54,10 +54,13 @@ fn of_workflow(program: &mut Program, args: &RunArgs) -> Outcome {
         };
         let view = PlanView::of(&prepared.plan, Some(&file.catalog));
         if prepared.plan.changes.is_empty() {
+            prepared.equipment.close().await;
             return nothing_to_do(program, &view);
         }
         program.console.note(&view.text());
         if !args.yes {
+            // Nobody knows how long the answer takes: nothing stays logged in for it.
+            prepared.equipment.close().await;
             question::confirmed(&stops, "Perform this plan?").await?;
         }
         // Whoever was asked may have taken an hour.

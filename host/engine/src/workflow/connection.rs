@@ -126,6 +126,8 @@ pub struct VaultConnection {
     pub address: Address,
     /// The namespace, without slashes at its ends.
     pub namespace: Option<String>,
+    /// Other nodes of the same cluster, to which a standby may send its callers.
+    pub standbys: Vec<String>,
     /// How it logs in.
     pub login: VaultLogin,
     /// A CA to trust, as PEM.
@@ -345,6 +347,8 @@ fn read_vault(fields: &mut Fields<'_>, reader: &mut Reader<'_>) -> Option<VaultC
     let address = read_address(fields, reader, "url", insecure);
     let namespace = fields.string(reader, "namespace").map(|text| text.value.trim_matches('/').to_owned());
     let ca = source::read(fields, reader, "ca");
+    let standbys = fields.strings(reader, "standbys").unwrap_or_default();
+    let standbys = standbys.into_iter().filter(|url| check_member(reader, "standbys", url, insecure)).map(|url| url.value).collect();
     exclusive(fields, reader, &[&["token"], &["approle"], &["jwt"]]);
     if !["token", "approle", "jwt"].iter().any(|key| fields.has(key)) {
         reader.error("CUT0106", fields.place, "a vault connection needs `token`, `approle` or `jwt`");
@@ -366,7 +370,7 @@ fn read_vault(fields: &mut Fields<'_>, reader: &mut Reader<'_>) -> Option<VaultC
         jwt.finish(reader);
         parts.map(|(role, token)| VaultLogin::Jwt { mount, role: role.value, token })
     });
-    Some(VaultConnection { address: address?, namespace, login: token.or(approle).or(jwt)?, ca, insecure })
+    Some(VaultConnection { address: address?, namespace, standbys, login: token.or(approle).or(jwt)?, ca, insecure })
 }
 
 /// `url` or `path`, or `members`.

@@ -60,6 +60,9 @@ pub fn declared(name: &str, connection: &Connection, folder: &Path) -> Result<Co
             };
             settings.insert(key.to_owned(), login);
             authority(&mut settings, &config, vault.ca.as_ref(), vault.insecure)?;
+            if !vault.standbys.is_empty() {
+                settings.insert("standbys".to_owned(), json!(vault.standbys));
+            }
             if let Some(namespace) = &vault.namespace {
                 settings.insert("namespace".to_owned(), json!(namespace));
             }

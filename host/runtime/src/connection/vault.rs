@@ -158,6 +158,8 @@ impl VaultBackend {
                 .learn(key, answer, self.wire.clock.now())
                 .ok_or_else(|| unclear(FailureCase::Unavailable, "the server does not say which mount is above").into()),
             (401 | 403, _) => Err(unclear(FailureCase::Denied, "there is no mount that the token may see above").into()),
+            // The name itself is one that this server takes nowhere.
+            (400, _) => Err(unclear(FailureCase::InvalidInput, "the server refuses the name").into()),
             (404, _) => Err(unclear(FailureCase::NotFound, "there is no mount above").into()),
             (status, _) => {
                 Err(unclear(FailureCase::Unavailable, &format!("asked for the mount, the server answers {status}, above")).into())

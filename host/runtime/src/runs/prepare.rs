@@ -69,8 +69,12 @@ impl Host {
             entropy: self.entropy.clone(),
             limits: self.limits,
         };
-        let (plan, text) = planner.plan(inputs).await?;
-        scan(&text, &key)?;
+        let planned = planner.plan(inputs).await.map_err(HostError::from);
+        let planned = planned.and_then(|(plan, text)| scan(&text, &key).map(|()| (plan, text)));
+        if planned.is_err() {
+            equipment.close().await;
+        }
+        let (plan, text) = planned?;
         let components = plugins.into_values().map(|component| (Digest::of(&component), component)).collect();
         Ok(Prepared { plan, text, equipment, key, components })
     }
