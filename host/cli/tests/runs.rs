@@ -392,3 +392,23 @@ fn jsonl_is_a_stream_of_events_and_the_ending() {
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((&lines[0]["cutover_events"], &lines[lines.len() - 1]["ending"]), (&1.into(), &"completed".into()));
 }
+
+#[test]
+fn two_plans_are_compared_and_shown_for_a_pull_request() {
+    let site = Site::new();
+    site.cutover("plan w.toml --out a.cutplan", 0);
+    let same = seen(&site.cutover("plan diff a.cutplan a.cutplan", 0));
+    assert!(same.contains("Both plans do the same."), "{same}");
+    site.write("legacy/more.env", "NEW_KEY=n-0123456789abcdef\n");
+    let text = std::fs::read_to_string(site.path("w.toml")).expect("text").replace("id = \"copy\"\n", "id = \"copy\"\ntimeout = \"5m\"\n");
+    site.write("w.toml", &text);
+    site.cutover("plan w.toml --out b.cutplan", 0);
+    let diff = &site.document("plan diff a.cutplan b.cutplan -o json", 0)["diff"];
+    assert_eq!(diff["steps"][0], serde_json::json!({"what": "copy.timeout", "before": "60s", "after": "5m"}), "{diff}");
+    assert!(diff["changes"].as_array().is_some_and(|changes| changes.iter().any(|change| change["before"].is_null())), "{diff}");
+    assert_eq!(diff["settings"], serde_json::json!([]), "{diff}");
+    let markdown = String::from_utf8(site.cutover("plan show b.cutplan -o markdown", 0).stdout).expect("UTF-8");
+    assert!(markdown.starts_with("### Plan `") && markdown.contains("| `+` | `copy` | "), "{markdown}");
+    let fresh = String::from_utf8(site.cutover("plan w.toml -o markdown", 0).stdout).expect("UTF-8");
+    assert!(fresh.contains("- **Access**: `legacy`: read (GET LIST)"), "{fresh}");
+}

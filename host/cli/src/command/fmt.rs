@@ -39,9 +39,11 @@ pub(super) fn perform(program: &mut Program, args: &FmtArgs) -> Outcome {
     }
     let exit = if args.check && !changed.is_empty() { ExitCode::No } else { ExitCode::Done };
     program.console.answer(&text)?;
-    if exit == ExitCode::No {
-        program.console.note("Next  cutover fmt");
-    }
+    program.console.note(match (changed.is_empty(), args.check) {
+        (true, _) => "every file has its form already",
+        (false, true) => "Next  cutover fmt",
+        (false, false) => "Next  cutover validate",
+    });
     program.console.document(&Document { changed: changed.into_iter().map(|(file, _)| file).collect(), exit })?;
     Ok(exit)
 }

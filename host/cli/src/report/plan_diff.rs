@@ -150,9 +150,10 @@ fn settings(plan: &Plan) -> BTreeMap<String, String> {
     let header = &plan.header;
     let mut out = BTreeMap::new();
     let span = |span: cutover_engine::Span| Value::from(span.exact());
-    let dual_run = header.dual_run.as_ref().map(|dual| {
-        json!({"from": ids(plan, &dual.from), "until": ids(plan, &dual.until), "min": span(dual.min), "max": span(dual.max)})
-    });
+    let dual_run = header
+        .dual_run
+        .as_ref()
+        .map(|dual| json!({"from": ids(plan, &dual.from), "until": ids(plan, &dual.until), "min": span(dual.min), "max": span(dual.max)}));
     let whole = json!({
         "name": header.name,
         "owner": header.owner,
@@ -297,7 +298,20 @@ mod tests {
 
     #[test]
     fn text_counts_and_lists() {
-        insta::assert_snapshot!(anstream::adapter::strip_str(&example().text()), @"");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&example().text()), @r"
+        Plan 9c41e2aa01ff -> 5be0a1b2c3d4
+        Settings  1 moved
+          ~ inputs.prefix  payments/ -> pay/
+        Steps  1 added, 1 moved
+          + check  vault.copy-files
+          ~ copy.max_failed  0 -> 2
+        Changes  1 added, 1 removed, 1 moved, 309 the same
+          - copy/a  create: copy a
+          ~ copy/b  body 0011 -> body 2233
+          + copy/c  create: copy \u{1b}[31mc
+        Losses  1 moved
+          ~ copy: file-comments  3 -> 4
+        ");
     }
 
     #[test]
