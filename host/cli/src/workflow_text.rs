@@ -76,7 +76,7 @@ fn key_widths(table: &Table) -> Vec<usize> {
         let longest = block.iter().map(|(name, _)| *name).max().unwrap_or_default();
         widths.extend(block.drain(..).map(|(name, _)| if lines_up { longest } else { name }));
     };
-    for (name, item) in table.iter() {
+    for (name, item) in table {
         let key = table.key(name);
         let (name, decor) = key.map_or((0, None), |key| (key.display_repr().chars().count(), Some(key.leaf_decor())));
         let begins = decor.is_none_or(|decor| raw(decor.prefix()).contains('\n')) || !item.is_value() || table.is_dotted();

@@ -403,9 +403,11 @@ fn two_plans_are_compared_and_shown_for_a_pull_request() {
     let text = std::fs::read_to_string(site.path("w.toml")).expect("text").replace("id = \"copy\"\n", "id = \"copy\"\ntimeout = \"5m\"\n");
     site.write("w.toml", &text);
     site.cutover("plan w.toml --out b.cutplan", 0);
-    let diff = &site.document("plan diff a.cutplan b.cutplan -o json", 0)["diff"];
-    assert_eq!(diff["steps"][0], serde_json::json!({"what": "copy.timeout", "before": "60s", "after": "5m"}), "{diff}");
-    assert!(diff["changes"].as_array().is_some_and(|changes| changes.iter().any(|change| change["before"].is_null())), "{diff}");
+    let diff = &site.document("plan diff a.cutplan b.cutplan", 0)["diff"];
+    assert_eq!(diff["steps"][0], serde_json::json!({"what": "copy.timeout", "before": "1m", "after": "5m"}), "{diff}");
+    let moved: Vec<&str> = diff["changes"].as_array().into_iter().flatten().filter_map(|change| change["what"].as_str()).collect();
+    assert_eq!(moved, ["copy/target:more/NEW_KEY.json.age", "retire/source:more.env"], "{diff}");
+    assert_eq!((&diff["same"], &diff["alike"]), (&0.into(), &3.into()), "{diff}");
     assert_eq!(diff["settings"], serde_json::json!([]), "{diff}");
     let markdown = String::from_utf8(site.cutover("plan show b.cutplan -o markdown", 0).stdout).expect("UTF-8");
     assert!(markdown.starts_with("### Plan `") && markdown.contains("| `+` | `copy` | "), "{markdown}");

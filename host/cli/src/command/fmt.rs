@@ -1,6 +1,7 @@
 //! `cutover fmt`.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -35,7 +36,7 @@ pub(super) fn perform(program: &mut Program, args: &FmtArgs) -> Outcome {
         if !args.check {
             write(file, formatted)?;
         }
-        text.push_str(&format!("{word} {}\n", printable::line(&file.display().to_string())));
+        let _ = writeln!(text, "{word} {}", printable::line(&file.display().to_string()));
     }
     let exit = if args.check && !changed.is_empty() { ExitCode::No } else { ExitCode::Done };
     program.console.answer(&text)?;

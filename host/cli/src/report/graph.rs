@@ -4,7 +4,7 @@ mod language;
 mod layout;
 mod svg;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use cutover_engine::{Body, Catalog, Purpose, Step, Task, Wait, Workflow};
 use serde::Serialize;
@@ -118,7 +118,7 @@ impl Graph {
         }
         let mut out = format!("{strong}{}{strong:#}\n{}", printable::line(&self.workflow), table.text());
         if let Some(band) = &self.dual_run {
-            out.push_str(&format!("{strong}|{strong:#} dual run, {}: old and new both work\n", band.span));
+            let _ = writeln!(out, "{strong}|{strong:#} dual run, {}: old and new both work", band.span);
         }
         out
     }

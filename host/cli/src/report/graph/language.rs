@@ -26,10 +26,10 @@ pub(super) fn dot(graph: &Graph) -> String {
             "  subgraph cluster_dual_run {{\n    label = {};\n    style = dashed;",
             quote(&format!("dual run {}", band.span))
         );
-        band.steps.iter().for_each(|step| out.push_str(&format!("    {}", line(*step))));
+        out.extend(band.steps.iter().map(|step| format!("    {}", line(*step))));
         out.push_str("  }\n");
     }
-    (0..graph.steps.len()).filter(|step| !graph.is_dual(*step)).for_each(|step| out.push_str(&format!("  {}", line(step))));
+    out.extend((0..graph.steps.len()).filter(|step| !graph.is_dual(*step)).map(|step| format!("  {}", line(step))));
     for edge in shown(graph) {
         let style = match edge.why {
             Why::Order => "",
@@ -55,10 +55,10 @@ pub(super) fn mermaid(graph: &Graph) -> String {
     };
     if let Some(band) = &graph.dual_run {
         let _ = writeln!(out, "  subgraph dual_run[\"dual run {}\"]", entities(&band.span));
-        band.steps.iter().for_each(|step| out.push_str(&format!("    {}", line(*step))));
+        out.extend(band.steps.iter().map(|step| format!("    {}", line(*step))));
         out.push_str("  end\n");
     }
-    (0..graph.steps.len()).filter(|step| !graph.is_dual(*step)).for_each(|step| out.push_str(&format!("  {}", line(step))));
+    out.extend((0..graph.steps.len()).filter(|step| !graph.is_dual(*step)).map(|step| format!("  {}", line(step))));
     for edge in shown(graph) {
         let arrow = match edge.why {
             Why::Order => "-->",
