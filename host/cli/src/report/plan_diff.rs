@@ -251,7 +251,7 @@ fn changes_moved(before: &BTreeMap<String, &PlannedChange>, after: &BTreeMap<Str
         let (before, after) = match (older, newer) {
             (Some(older), Some(newer)) if older.body == newer.body || facts(older) == facts(newer) => continue,
             // Equal words about different objects would look like a mistake.
-            (Some(older), Some(newer)) if words(older) == words(newer) => (details(older), details(newer)),
+            (Some(older), Some(newer)) if words(older) == words(newer) => (Some(details(older)), Some(details(newer))),
             _ => (older.map(words), newer.map(words)),
         };
         out.push(Moved { what: name.clone(), before, after });
@@ -265,16 +265,16 @@ fn words(change: &PlannedChange) -> String {
 }
 
 /// What can be compared without the plan's sealing key.
-fn facts(change: &PlannedChange) -> (String, Option<String>) {
+fn facts(change: &PlannedChange) -> (String, String) {
     (words(change), details(change))
 }
 
 /// What it writes and loses.
-fn details(change: &PlannedChange) -> Option<String> {
+fn details(change: &PlannedChange) -> String {
     let objects: Vec<String> = change.subject.iter().map(ToString::to_string).collect();
     let losses: Vec<String> = change.losses.iter().map(|loss| format!("{} ({}): {}", loss.code, loss.count, loss.detail)).collect();
     let group = change.group.iter().map(|group| format!("group {group}"));
-    Some(std::iter::once(format!("writes {}", objects.join(", "))).chain(group).chain(losses).collect::<Vec<_>>().join("; "))
+    std::iter::once(format!("writes {}", objects.join(", "))).chain(group).chain(losses).collect::<Vec<_>>().join("; ")
 }
 
 fn losses(plan: &Plan) -> BTreeMap<String, String> {
