@@ -326,7 +326,7 @@ fn another_component_than_the_pinned_one_is_refused() {
     let planned = command(site.0.path(), &["--plugin-path", "other", "plan", "w.toml", "--out", "a.cutplan"]).output();
     let planned = planned.expect("the program starts");
     assert!(planned.status.success(), "{}", seen(&planned));
-    assert_eq!(site.document("run a.cutplan", 16)["error"]["code"], "");
+    assert_eq!(site.document("run a.cutplan", 16)["error"]["code"], "CUT6056");
 }
 
 #[test]
