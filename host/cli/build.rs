@@ -1,6 +1,8 @@
 //! Makes the table of pages that `cutover explain` shows: every file of `docs/src/codes` and `docs/src/exit-codes`.
 //! A new page is a new file; nothing lists them by hand but the book's `SUMMARY.md`, which a test compares.
 
+#![expect(clippy::print_stdout, reason = "a build script speaks with cargo on stdout")]
+
 use std::{
     env,
     error::Error,

@@ -164,7 +164,19 @@ mod tests {
         let settings = resolve(&["--plugin-path", "/c", "-o", "json", "--no-input"], &variables, true).expect("settings");
         let shown: Vec<String> =
             settings.list.iter().map(|setting| format!("{} {} {}", setting.name, setting.value, setting.origin)).collect();
-        insta::assert_snapshot!(shown.join("\n"), @"");
+        insta::assert_snapshot!(shown.join("\n"), @r#"
+        state "/var/state" variable CUTOVER_STATE
+        plugin-path "/c" option --plugin-path
+        plugin-path "/a" variable CUTOVER_PLUGIN_PATH
+        output "json" option --output
+        events null default
+        color false variable CI
+        progress "plain" variable CI
+        quiet false default
+        verbose 0 default
+        key "env:K" variable CUTOVER_KEY
+        input false option --no-input
+        "#);
     }
 
     #[test]

@@ -30,7 +30,9 @@ pub fn formatted(text: &str) -> Result<String, String> {
 fn table(table: &mut Table, is_root: bool) {
     if !is_root && !table.is_dotted() && !table.is_implicit() {
         let decor = table.decor_mut();
-        let prefix = format!("\n{}", above(raw(decor.prefix()), false).trim_start_matches('\n'));
+        let prefix = above(raw(decor.prefix()), false);
+        // Comments with a blank line after them belong to the table before.
+        let prefix = if prefix.starts_with('\n') || prefix.contains("\n\n") { prefix } else { format!("\n{prefix}") };
         let suffix = beside(raw(decor.suffix()));
         decor.set_prefix(prefix);
         decor.set_suffix(suffix);
@@ -49,8 +51,17 @@ fn table(table: &mut Table, is_root: bool) {
                 line(value);
                 first = false;
             }
-            Item::Table(inner) => self::table(inner, false),
-            Item::ArrayOfTables(tables) => tables.iter_mut().for_each(|inner| self::table(inner, false)),
+            Item::Table(inner) => {
+                *key.dotted_decor_mut() = Decor::new("", "");
+                if !inner.is_dotted() {
+                    *key.leaf_decor_mut() = Decor::new("", "");
+                }
+                self::table(inner, false);
+            }
+            Item::ArrayOfTables(tables) => {
+                *key.leaf_decor_mut() = Decor::new("", "");
+                tables.iter_mut().for_each(|inner| self::table(inner, false));
+            }
             Item::None => {}
         }
     }
@@ -60,12 +71,12 @@ fn table(table: &mut Table, is_root: bool) {
 fn key_widths(table: &Table) -> Vec<usize> {
     let mut widths = Vec::new();
     let mut block: Vec<(usize, usize)> = Vec::new();
-    let mut close = |block: &mut Vec<(usize, usize)>, widths: &mut Vec<usize>| {
+    let close = |block: &mut Vec<(usize, usize)>, widths: &mut Vec<usize>| {
         let lines_up = block.windows(2).all(|pair| pair[0].1 == pair[1].1);
         let longest = block.iter().map(|(name, _)| *name).max().unwrap_or_default();
         widths.extend(block.drain(..).map(|(name, _)| if lines_up { longest } else { name }));
     };
-    for (name, item) in table.iter() {
+    for (name, item) in table {
         let key = table.key(name);
         let (name, decor) = key.map_or((0, None), |key| (key.display_repr().chars().count(), Some(key.leaf_decor())));
         let begins = decor.is_none_or(|decor| raw(decor.prefix()).contains('\n')) || !item.is_value() || table.is_dotted();
@@ -198,7 +209,35 @@ mod tests {
 
     #[test]
     fn what_a_reader_skips_becomes_regular() {
-        insta::assert_snapshot!(formatted(UGLY).expect("TOML"), @"");
+        insta::assert_snapshot!(formatted(UGLY).expect("TOML"), @r#"
+        #:schema x
+
+        # about
+        cutover = 1
+        name = 'a'   # why
+
+        [inputs]
+        a = { type = "list<string>", default = ['x', 'y'] }
+
+        [[step]]
+        id = "copy"
+        uses = "v.c"
+        needs = [
+          'a', # one
+          'b',
+        ]
+
+        [step.with]
+        x.y.z = 1
+
+        [[step.verify]]
+        text = """
+          kept   
+
+
+        """
+        # end
+        "#);
     }
 
     #[test]

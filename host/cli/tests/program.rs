@@ -51,6 +51,8 @@ fn short_help_of_the_program() {
     Commands:
       init         Write a first workflow into a folder
       validate     Check workflow files without network, credentials or running a plugin
+      fmt          Format workflow files
+      graph        Draw the steps of a workflow and what waits for what
       schema       Print or write the JSON Schema of workflow files
       plan         Show what a workflow would do; writes nothing anywhere
       run          Plan, ask and perform a workflow, or perform a saved plan
@@ -58,7 +60,10 @@ fn short_help_of_the_program() {
       rollback     Take back what a run has done, newest first, each change checked
       runs         List runs and look into them
       plugin       Make plugin components and look into them
+      explain      Explain the code of an error, or an exit code
+      config       Show the settings that count
       completions  Print a completion script for a shell
+      man          Print the manual page, or write those of all commands
 
     Options:
       -h, --help     Print help (see more with '--help')
@@ -227,7 +232,7 @@ fn usage_errors_are_json_where_json_was_asked_for() {
         "message": "unrecognized subcommand 'plna'",
         "causes": [],
         "help": [
-          "a similar subcommand exists: 'plan'",
+          "some similar subcommands exist: 'explain', 'plan'",
           "usage: cutover [OPTIONS] [COMMAND]"
         ]
       },
@@ -235,7 +240,7 @@ fn usage_errors_are_json_where_json_was_asked_for() {
     }
     --- stderr
     error[CUT6001]: unrecognized subcommand 'plna'
-    help: a similar subcommand exists: 'plan'
+    help: some similar subcommands exist: 'explain', 'plan'
     help: usage: cutover [OPTIONS] [COMMAND]
     "#);
     let line = cutover(folder().path(), "runs watch 7f3a --output=jsonl");

@@ -326,7 +326,7 @@ fn another_component_than_the_pinned_one_is_refused() {
     let planned = command(site.0.path(), &["--plugin-path", "other", "plan", "w.toml", "--out", "a.cutplan"]).output();
     let planned = planned.expect("the program starts");
     assert!(planned.status.success(), "{}", seen(&planned));
-    assert_eq!(site.document("run a.cutplan", 16)["error"]["code"], "");
+    assert_eq!(site.document("run a.cutplan", 16)["error"]["code"], "CUT6056");
 }
 
 #[test]
@@ -391,4 +391,26 @@ fn jsonl_is_a_stream_of_events_and_the_ending() {
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((&lines[0]["cutover_events"], &lines[lines.len() - 1]["ending"]), (&1.into(), &"completed".into()));
+}
+
+#[test]
+fn two_plans_are_compared_and_shown_for_a_pull_request() {
+    let site = Site::new();
+    site.cutover("plan w.toml --out a.cutplan", 0);
+    let same = seen(&site.cutover("plan diff a.cutplan a.cutplan", 0));
+    assert!(same.contains("Both plans do the same."), "{same}");
+    site.write("legacy/more.env", "NEW_KEY=n-0123456789abcdef\n");
+    let text = std::fs::read_to_string(site.path("w.toml")).expect("text").replace("id = \"copy\"\n", "id = \"copy\"\ntimeout = \"5m\"\n");
+    site.write("w.toml", &text);
+    site.cutover("plan w.toml --out b.cutplan", 0);
+    let diff = &site.document("plan diff a.cutplan b.cutplan", 0)["diff"];
+    assert_eq!(diff["steps"][0], serde_json::json!({"what": "copy.timeout", "before": "1m", "after": "5m"}), "{diff}");
+    let moved: Vec<&str> = diff["changes"].as_array().into_iter().flatten().filter_map(|change| change["what"].as_str()).collect();
+    assert_eq!(moved, ["copy/target:more/NEW_KEY.json.age", "retire/source:more.env"], "{diff}");
+    assert_eq!((&diff["same"], &diff["alike"]), (&0.into(), &3.into()), "{diff}");
+    assert_eq!(diff["settings"], serde_json::json!([]), "{diff}");
+    let markdown = String::from_utf8(site.cutover("plan show b.cutplan -o markdown", 0).stdout).expect("UTF-8");
+    assert!(markdown.starts_with("### Plan `") && markdown.contains("| `+` | `copy` | "), "{markdown}");
+    let fresh = String::from_utf8(site.cutover("plan w.toml -o markdown", 0).stdout).expect("UTF-8");
+    assert!(fresh.contains("- **Access**: `legacy`: read (GET LIST)"), "{fresh}");
 }

@@ -82,7 +82,6 @@ fn own_forms(command: Option<&Command>) -> &'static [Output] {
 mod tests {
     use clap::Parser as _;
 
-    use super::*;
     use crate::args::Cli;
 
     fn check(line: &str) -> Result<(), String> {
@@ -93,8 +92,14 @@ mod tests {
 
     #[test]
     fn each_form_is_for_the_commands_that_have_it() {
-        for line in ["validate a -o sarif", "validate a -o github", "graph a -o svg", "plan a -o markdown", "plan show a -o markdown", "runs list -o jsonl"]
-        {
+        for line in [
+            "validate a -o sarif",
+            "validate a -o github",
+            "graph a -o svg",
+            "plan a -o markdown",
+            "plan show a -o markdown",
+            "runs list -o jsonl",
+        ] {
             assert_eq!(check(&format!("cutover {line}")), Ok(()), "{line}");
         }
         insta::assert_snapshot!(check("cutover plan a -o sarif").expect_err("refused"), @r"

@@ -100,7 +100,7 @@ mod tests {
     fn typing_errors_get_the_nearest_name() {
         insta::assert_snapshot!(refused("plna x.toml"), @r"
         error[CUT6001]: unrecognized subcommand 'plna'
-        help: a similar subcommand exists: 'plan'
+        help: some similar subcommands exist: 'explain', 'plan'
         help: usage: cutover [OPTIONS] [COMMAND]
         ");
         insta::assert_snapshot!(refused("run x.toml --yess"), @r"

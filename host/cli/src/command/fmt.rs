@@ -1,6 +1,7 @@
 //! `cutover fmt`.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -35,13 +36,15 @@ pub(super) fn perform(program: &mut Program, args: &FmtArgs) -> Outcome {
         if !args.check {
             write(file, formatted)?;
         }
-        text.push_str(&format!("{word} {}\n", printable::line(&file.display().to_string())));
+        let _ = writeln!(text, "{word} {}", printable::line(&file.display().to_string()));
     }
     let exit = if args.check && !changed.is_empty() { ExitCode::No } else { ExitCode::Done };
     program.console.answer(&text)?;
-    if exit == ExitCode::No {
-        program.console.note("Next  cutover fmt");
-    }
+    program.console.note(match (changed.is_empty(), args.check) {
+        (true, _) => "every file has its form already",
+        (false, true) => "Next  cutover fmt",
+        (false, false) => "Next  cutover validate",
+    });
     program.console.document(&Document { changed: changed.into_iter().map(|(file, _)| file).collect(), exit })?;
     Ok(exit)
 }

@@ -55,7 +55,14 @@ mod tests {
     use crate::report::diagnostics::Problem;
 
     fn problem(message: &str, is_error: bool) -> Problem {
-        Problem { code: "CUT0104".into(), is_error, message: message.into(), place: Some(12..16), help: Some("did you mean `uses`?".into()), conceals: false }
+        Problem {
+            code: "CUT0104".into(),
+            is_error,
+            message: message.into(),
+            place: Some(12..16),
+            help: Some("did you mean `uses`?".into()),
+            conceals: false,
+        }
     }
 
     #[test]

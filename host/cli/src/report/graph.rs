@@ -4,7 +4,7 @@ mod language;
 mod layout;
 mod svg;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use cutover_engine::{Body, Catalog, Purpose, Step, Task, Wait, Workflow};
 use serde::Serialize;
@@ -118,7 +118,7 @@ impl Graph {
         }
         let mut out = format!("{strong}{}{strong:#}\n{}", printable::line(&self.workflow), table.text());
         if let Some(band) = &self.dual_run {
-            out.push_str(&format!("{strong}|{strong:#} dual run, {}: old and new both work\n", band.span));
+            let _ = writeln!(out, "{strong}|{strong:#} dual run, {}: old and new both work", band.span);
         }
         out
     }
@@ -234,10 +234,10 @@ fn band(workflow: &Workflow) -> Option<Band> {
     let dual = workflow.dual_run.as_ref()?;
     let (from, until) = (workflow.position(&dual.from.value)?, workflow.position(&dual.until.value)?);
     let before_end = workflow.ancestors(until);
-    let inside = |step: &usize| {
-        (*step == from || workflow.ancestors(*step).contains(&from)) && (*step == until || before_end.contains(step))
-    };
-    let span = format!("{} to {}", dual.min.exact(), dual.max.value.exact());
+    let inside =
+        |step: &usize| (*step == from || workflow.ancestors(*step).contains(&from)) && (*step == until || before_end.contains(step));
+    let max = dual.max.value.exact();
+    let span = if dual.min.0 == 0 { format!("at most {max}") } else { format!("{} to {max}", dual.min.exact()) };
     Some(Band { span, steps: (0..workflow.steps.len()).filter(inside).collect() })
 }
 
@@ -293,7 +293,15 @@ irreversible = true
 
     #[test]
     fn text_is_in_the_order_of_layers() {
-        insta::assert_snapshot!(anstream::adapter::strip_str(&example().text()), @"");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&example().text()), @r"
+        payments
+          |  +     copy     copy-files legacy -> store                            2 cohorts
+             +     other    copy-files legacy -> store
+          |  gate  soak     wait 24h                    after copy, other
+          |  -     retire   retire-files legacy         after soak, about copy
+             !     destroy  destroy-files legacy        after retire, about copy  IRREVERSIBLE
+        | dual run, 1h to 72h: old and new both work
+        ");
     }
 
     #[test]

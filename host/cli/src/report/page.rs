@@ -34,7 +34,24 @@ mod tests {
     #[test]
     fn a_page_reads_like_text() {
         let page = Page::find("CUT0104").expect("a page");
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text(page)), @"");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text(page)), @r#"
+        CUT0104: unknown key
+
+        The file has a key that this place does not know. The help names the nearest one
+        if there is one.
+
+        Why: Keys are a closed list, so that a slip of the pen cannot silently
+        switch off a check or a limit.
+
+        For example:
+
+            [[step]]
+            id = "copy"
+            uess = "vault.copy-files"     # `uses` is meant
+
+        Next: Correct the key, then: `cutover validate workflow.toml`.
+        `cutover schema workflow.toml --write` lets your editor complete keys.
+        "#);
     }
 
     #[test]

@@ -414,7 +414,27 @@ mod tests {
 
     #[test]
     fn markdown_has_the_same_facts() {
-        assert_snapshot!(example().markdown(), @"");
+        assert_snapshot!(example().markdown(), @r"
+        ### Plan `9c41e2aa01ff`: `payments`, owner `team-payments`
+
+        | | step | what | changes | undo | check |
+        |---|---|---|---|---|---|
+        | `+` | `copy` | `copy-files legacy -> store` | 311 to create, 1 present, in cohorts `1, 10%, 100%` | to the pre-image | `probe.get every 10s for 1m` |
+        | `gate` | `soak` | `wait 24h` |  |  |  |
+        | `-` | `retire` | `retire-files legacy` | 312 to remove | to the pre-image |  |
+        | `!` | `destroy` | `destroy-files legacy` | 312 to remove | **IRREVERSIBLE** |  |
+
+        - **Loses**: `copy`: `file-comments` (3), inherent
+        - **Loses**: `copy`: `key-order` (1), accepted by the workflow
+        - **Undo**: complete up to `destroy`, then **none** for what it depends on
+        - **Dual run**: `copy .. retire, 24h to 72h`
+        - **Access**: `legacy`: read write `./legacy`
+        - **Access**: `app`: read `https://app.corp`, not sealed: `/auth_failures`
+        - **Note**: `the target offers no lease of its own`
+        - **Plugin**: `cutover:vault-migrator 0.1.0 5be0`
+
+        No secret values and no credentials. Digest: `9c41e2aa01ff9c41e2aa01ff9c41e2aa01ff9c41e2aa01ff9c41e2aa01ff9c41`
+        ");
     }
 
     #[test]

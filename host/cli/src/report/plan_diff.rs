@@ -25,8 +25,11 @@ pub struct PlanDiff {
     pub steps: Vec<Moved>,
     /// Changes by name.
     pub changes: Vec<Moved>,
-    /// How many changes are in both plans and equal.
+    /// How many changes are in both plans and certainly equal.
     pub same: u64,
+    /// How many changes have the same words, objects and losses in both plans, but bodies that differ. Most are equal:
+    /// bodies name secrets by tokens, and each plan has its own.
+    pub alike: u64,
     /// Counts of losses by step and code, such as `copy: file-comments`.
     pub losses: Vec<Moved>,
 }
@@ -50,12 +53,14 @@ impl PlanDiff {
     #[must_use]
     pub fn of(older: &Plan, newer: &Plan) -> Self {
         let (before, after) = (changes(older), changes(newer));
+        let both = || before.iter().filter_map(|(name, change)| Some((*change, *after.get(name)?)));
         Self {
             older: older.digest.to_string(),
             newer: newer.digest.to_string(),
             settings: moved(&settings(older), &settings(newer)),
             steps: moved(&steps(older), &steps(newer)),
-            same: before.iter().filter(|(name, change)| after.get(*name) == Some(change)).count() as u64,
+            same: both().filter(|(older, newer)| older.body == newer.body).count() as u64,
+            alike: both().filter(|(older, newer)| older.body != newer.body && facts(older) == facts(newer)).count() as u64,
             changes: changes_moved(&before, &after),
             losses: moved(&losses(older), &losses(newer)),
         }
@@ -73,14 +78,17 @@ impl PlanDiff {
         let strong = palette::STRONG;
         let short = |digest: &str| digest.chars().take(12).collect::<String>();
         let mut out = format!("{strong}Plan {} -> {}{strong:#}\n", short(&self.older), short(&self.newer));
-        if self.is_empty() {
-            let _ = writeln!(out, "Both plans do the same.");
+        match (self.is_empty(), self.alike) {
+            (true, 0) => out.push_str("Both plans do the same.\n"),
+            (true, _) => out.push_str("Both plans do the same, as far as can be seen without the secrets.\n"),
+            _ => {}
         }
         for (label, part) in [("Settings", &self.settings), ("Steps", &self.steps), ("Changes", &self.changes), ("Losses", &self.losses)] {
             if part.is_empty() {
                 continue;
             }
-            let same = if label == "Changes" { format!(", {} the same", self.same) } else { String::new() };
+            let others = self.same + self.alike;
+            let same = if label == "Changes" { format!(", {others} the same as far as can be seen") } else { String::new() };
             let _ = writeln!(out, "{strong}{label}{strong:#}  {}{same}", sums(part));
             part.iter().take(LISTED).for_each(|moved| out.push_str(&moved.line()));
             if part.len() > LISTED {
@@ -150,9 +158,10 @@ fn settings(plan: &Plan) -> BTreeMap<String, String> {
     let header = &plan.header;
     let mut out = BTreeMap::new();
     let span = |span: cutover_engine::Span| Value::from(span.exact());
-    let dual_run = header.dual_run.as_ref().map(|dual| {
-        json!({"from": ids(plan, &dual.from), "until": ids(plan, &dual.until), "min": span(dual.min), "max": span(dual.max)})
-    });
+    let dual_run = header
+        .dual_run
+        .as_ref()
+        .map(|dual| json!({"from": ids(plan, &dual.from), "until": ids(plan, &dual.until), "min": span(dual.min), "max": span(dual.max)}));
     let whole = json!({
         "name": header.name,
         "owner": header.owner,
@@ -240,11 +249,9 @@ fn changes_moved(before: &BTreeMap<String, &PlannedChange>, after: &BTreeMap<Str
     for name in names {
         let (older, newer) = (before.get(name).copied(), after.get(name).copied());
         let (before, after) = match (older, newer) {
-            (Some(older), Some(newer)) if older.body == newer.body => continue,
-            // Equal words about different bodies would look like a mistake.
-            (Some(older), Some(newer)) if words(older) == words(newer) => {
-                (Some(format!("body {}", short(older))), Some(format!("body {}", short(newer))))
-            }
+            (Some(older), Some(newer)) if older.body == newer.body || facts(older) == facts(newer) => continue,
+            // Equal words about different objects would look like a mistake.
+            (Some(older), Some(newer)) if words(older) == words(newer) => (Some(details(older)), Some(details(newer))),
             _ => (older.map(words), newer.map(words)),
         };
         out.push(Moved { what: name.clone(), before, after });
@@ -257,8 +264,17 @@ fn words(change: &PlannedChange) -> String {
     format!("{}: {}", action.as_ref().and_then(Value::as_str).unwrap_or_default(), change.summary)
 }
 
-fn short(change: &PlannedChange) -> String {
-    change.body.to_string().chars().take(12).collect()
+/// What can be compared without the plan's sealing key.
+fn facts(change: &PlannedChange) -> (String, String) {
+    (words(change), details(change))
+}
+
+/// What it writes and loses.
+fn details(change: &PlannedChange) -> String {
+    let objects: Vec<String> = change.subject.iter().map(ToString::to_string).collect();
+    let losses: Vec<String> = change.losses.iter().map(|loss| format!("{} ({}): {}", loss.code, loss.count, loss.detail)).collect();
+    let group = change.group.iter().map(|group| format!("group {group}"));
+    std::iter::once(format!("writes {}", objects.join(", "))).chain(group).chain(losses).collect::<Vec<_>>().join("; ")
 }
 
 fn losses(plan: &Plan) -> BTreeMap<String, String> {
@@ -287,17 +303,31 @@ mod tests {
             steps: vec![one("check", None, Some("vault.copy-files")), one("copy.max_failed", Some("0"), Some("2"))],
             changes: vec![
                 one("copy/a", Some("create: copy a"), None),
-                one("copy/b", Some("body 0011"), Some("body 2233")),
+                one("copy/b", Some("writes target:a"), Some("writes target:b")),
                 one("copy/c", None, Some("create: copy \u{1b}[31mc")),
             ],
-            same: 309,
+            same: 300,
+            alike: 9,
             losses: vec![one("copy: file-comments", Some("3"), Some("4"))],
         }
     }
 
     #[test]
     fn text_counts_and_lists() {
-        insta::assert_snapshot!(anstream::adapter::strip_str(&example().text()), @"");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&example().text()), @r"
+        Plan 9c41e2aa01ff -> 5be0a1b2c3d4
+        Settings  1 moved
+          ~ inputs.prefix  payments/ -> pay/
+        Steps  1 added, 1 moved
+          + check  vault.copy-files
+          ~ copy.max_failed  0 -> 2
+        Changes  1 added, 1 removed, 1 moved, 309 the same as far as can be seen
+          - copy/a  create: copy a
+          ~ copy/b  writes target:a -> writes target:b
+          + copy/c  create: copy \u{1b}[31mc
+        Losses  1 moved
+          ~ copy: file-comments  3 -> 4
+        ");
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn cell(text: &str) -> String {
     code(text).replace('|', "\\|")
 }
 
-/// A code span (CommonMark 6.1) whose fence is longer than any in the text.
+/// A code span (`CommonMark` 6.1) whose fence is longer than any in the text.
 fn code(text: &str) -> String {
     let text = printable::line(text);
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);

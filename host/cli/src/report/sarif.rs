@@ -1,6 +1,6 @@
 //! Problems as SARIF 2.1.0 (OASIS), which code hosts read as code scanning.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use serde_json::{Value, json};
 
@@ -11,8 +11,8 @@ use crate::page::Page;
 #[must_use]
 pub fn text(files: &[Checked<'_>]) -> String {
     let entries = diagnostics::entries(files);
-    let codes: BTreeMap<&str, ()> = entries.iter().map(|entry| (entry.code.as_str(), ())).collect();
-    let codes: Vec<&str> = codes.into_keys().collect();
+    let codes: BTreeSet<&str> = entries.iter().map(|entry| entry.code.as_str()).collect();
+    let codes: Vec<&str> = codes.into_iter().collect();
     let log = json!({
         "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",

@@ -21,11 +21,15 @@ pub(super) fn dot(graph: &Graph) -> String {
         format!("n{step} [label = \"{}\"{shape}];\n", label.join("\\n"))
     };
     if let Some(band) = &graph.dual_run {
-        let _ = writeln!(out, "  subgraph cluster_dual_run {{\n    label = {};\n    style = dashed;", quote(&format!("dual run {}", band.span)));
-        band.steps.iter().for_each(|step| out.push_str(&format!("    {}", line(*step))));
+        let _ = writeln!(
+            out,
+            "  subgraph cluster_dual_run {{\n    label = {};\n    style = dashed;",
+            quote(&format!("dual run {}", band.span))
+        );
+        out.extend(band.steps.iter().map(|step| format!("    {}", line(*step))));
         out.push_str("  }\n");
     }
-    (0..graph.steps.len()).filter(|step| !graph.is_dual(*step)).for_each(|step| out.push_str(&format!("  {}", line(step))));
+    out.extend((0..graph.steps.len()).filter(|step| !graph.is_dual(*step)).map(|step| format!("  {}", line(step))));
     for edge in shown(graph) {
         let style = match edge.why {
             Why::Order => "",
@@ -51,10 +55,10 @@ pub(super) fn mermaid(graph: &Graph) -> String {
     };
     if let Some(band) = &graph.dual_run {
         let _ = writeln!(out, "  subgraph dual_run[\"dual run {}\"]", entities(&band.span));
-        band.steps.iter().for_each(|step| out.push_str(&format!("    {}", line(*step))));
+        out.extend(band.steps.iter().map(|step| format!("    {}", line(*step))));
         out.push_str("  end\n");
     }
-    (0..graph.steps.len()).filter(|step| !graph.is_dual(*step)).for_each(|step| out.push_str(&format!("  {}", line(step))));
+    out.extend((0..graph.steps.len()).filter(|step| !graph.is_dual(*step)).map(|step| format!("  {}", line(step))));
     for edge in shown(graph) {
         let arrow = match edge.why {
             Why::Order => "-->",
@@ -92,12 +96,47 @@ mod tests {
 
     #[test]
     fn graphviz_gets_the_band_as_a_cluster() {
-        insta::assert_snapshot!(dot(&example()), @"");
+        insta::assert_snapshot!(dot(&example()), @r#"
+        digraph "payments" {
+          rankdir = LR;
+          node [shape = box, fontname = monospace];
+          subgraph cluster_dual_run {
+            label = "dual run 1h to 72h";
+            style = dashed;
+            n0 [label = "+ copy\ncopy-files legacy -> store\n2 cohorts"];
+            n2 [label = "gate soak\nwait 24h", style = rounded];
+            n3 [label = "- retire\nretire-files legacy"];
+          }
+          n1 [label = "+ other\ncopy-files legacy -> store"];
+          n4 [label = "! destroy\ndestroy-files legacy\nIRREVERSIBLE", peripheries = 2, color = red];
+          n0 -> n2;
+          n0 -> n3 [style = dashed];
+          n0 -> n4 [style = dashed];
+          n1 -> n2;
+          n2 -> n3;
+          n3 -> n4;
+        }
+        "#);
     }
 
     #[test]
     fn mermaid_gets_the_band_as_a_subgraph() {
-        insta::assert_snapshot!(mermaid(&example()), @"");
+        insta::assert_snapshot!(mermaid(&example()), @r#"
+        flowchart LR
+          subgraph dual_run["dual run 1h to 72h"]
+            n0["+ copy<br>copy-files legacy -#62; store<br>2 cohorts"]
+            n2(["gate soak<br>wait 24h"])
+            n3["- retire<br>retire-files legacy"]
+          end
+          n1["+ other<br>copy-files legacy -#62; store"]
+          n4[["! destroy<br>destroy-files legacy<br>IRREVERSIBLE"]]
+          n0 --> n2
+          n0 -. about .-> n3
+          n0 -. about .-> n4
+          n1 --> n2
+          n2 --> n3
+          n3 --> n4
+        "#);
     }
 
     #[test]

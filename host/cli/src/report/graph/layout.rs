@@ -5,13 +5,13 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{Edge, Graph, Node};
+use super::{Edge, Graph, Node, Sort};
 
 /// Width of a character of the drawing's type face, in tenths of a unit.
 const CHARACTER: usize = 78;
 /// Height of a line of text, in units.
 const LINE: usize = 18;
-/// Room around the text of a box, in units.
+/// Room above and below the text of a box together, in units.
 const PADDING: usize = 10;
 /// Room between two layers; lines run here.
 const GAP_X: usize = 44;
@@ -20,7 +20,7 @@ const GAP_Y: usize = 22;
 /// Height of a waypoint.
 const WAYPOINT: usize = 12;
 /// Room around the drawing; above is the label of the dual run.
-pub(super) const MARGIN: usize = 34;
+const MARGIN: usize = 34;
 /// Longer lines of a box are cut, in characters.
 const CHARACTERS: usize = 44;
 /// Passes over the layers in both directions; more change little.
@@ -53,6 +53,27 @@ enum Item {
     Step(usize),
     /// Where an edge passes.
     Waypoint(usize),
+}
+
+impl Frame {
+    /// The smallest frame around both.
+    pub(super) fn hull(&self, other: &Self) -> Self {
+        let (x, y) = (self.x.min(other.x), self.y.min(other.y));
+        let right = (self.x + self.width).max(other.x + other.width);
+        let bottom = (self.y + self.height).max(other.y + other.height);
+        Self { x, y, width: right - x, height: bottom - y, text: Vec::new() }
+    }
+
+    /// Whether they have a point in common.
+    pub(super) fn touches(&self, other: &Self) -> bool {
+        let apart = |start: usize, length: usize, other: usize, other_length: usize| start + length < other || other + other_length < start;
+        !apart(self.x, self.width, other.x, other.width) && !apart(self.y, self.height, other.y, other.height)
+    }
+}
+
+/// Room left and right of the text of a box, in units; the round ends of a gate need more.
+pub(super) const fn inset(sort: Sort) -> usize {
+    if matches!(sort, Sort::Gate) { 20 } else { 10 }
 }
 
 /// The layer of each step. A step of a circle, which no checked workflow has, counts as if its edges were not there.
@@ -130,7 +151,7 @@ fn frame(node: &Node) -> Frame {
     let lines = [format!("{} {}", node.symbol(), node.id), node.what.clone(), node.remarks()];
     let text: Vec<String> = lines.iter().filter(|line| !line.is_empty()).map(|line| cut(line)).collect();
     let characters = text.iter().map(|line| line.width()).max().unwrap_or_default();
-    Frame { width: characters * CHARACTER / 10 + 2 * PADDING, height: text.len() * LINE + PADDING, text, ..Frame::default() }
+    Frame { width: characters * CHARACTER / 10 + 2 * inset(node.sort), height: text.len() * LINE + PADDING, text, ..Frame::default() }
 }
 
 fn columns(layer: &[usize], edges: &[Edge]) -> Vec<Vec<Item>> {
@@ -192,9 +213,7 @@ impl Item {
 
 /// The upper edge of each item; every column is centred.
 fn tops(columns: &[Vec<Item>], frames: &[Frame]) -> Vec<Vec<usize>> {
-    let high = |column: &Vec<Item>| {
-        column.iter().map(|item| item.height(frames)).sum::<usize>() + GAP_Y * column.len().saturating_sub(1)
-    };
+    let high = |column: &Vec<Item>| column.iter().map(|item| item.height(frames)).sum::<usize>() + GAP_Y * column.len().saturating_sub(1);
     let highest = columns.iter().map(high).max().unwrap_or_default();
     let top = |column: &Vec<Item>| {
         let mut y = MARGIN + (highest - high(column)) / 2;
@@ -211,7 +230,7 @@ fn tops(columns: &[Vec<Item>], frames: &[Frame]) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::graph::{Sort, Why};
+    use crate::report::graph::Why;
 
     fn graph(steps: usize, edges: &[(usize, usize)]) -> Graph {
         let node = |step| Node { id: format!("s{step}"), sort: Sort::Change, what: "op".into(), notes: vec![], irreversible: false };
@@ -226,9 +245,7 @@ mod tests {
         for (index, one) in layout.boxes.iter().enumerate() {
             assert!(one.x + one.width <= layout.width && one.y + one.height <= layout.height, "{one:?}");
             for other in &layout.boxes[index + 1..] {
-                let apart_x = one.x + one.width < other.x || other.x + other.width < one.x;
-                let apart_y = one.y + one.height < other.y || other.y + other.height < one.y;
-                assert!(apart_x || apart_y, "{one:?} {other:?}");
+                assert!(!one.touches(other), "{one:?} {other:?}");
             }
         }
         for line in &layout.lines {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Graph, Sort, Why,
-    layout::{Layout, MARGIN, shown},
+    layout::{Frame, Layout, inset, shown},
 };
 use crate::report::printable;
 
@@ -47,22 +47,30 @@ fn description(graph: &Graph) -> String {
     steps.collect::<Vec<_>>().join("; ")
 }
 
-/// The dual run as a field behind its steps.
+/// The dual run as one field behind its steps; as one behind each where the one would also touch other steps.
 fn band(out: &mut String, graph: &Graph, layout: &Layout) {
+    /// Around a box.
     const ROOM: usize = 12;
     let Some(band) = &graph.dual_run else { return };
-    let frames = || band.steps.iter().map(|step| &layout.boxes[*step]);
-    let left = frames().map(|frame| frame.x).min().unwrap_or(MARGIN) - ROOM;
-    let right = frames().map(|frame| frame.x + frame.width).max().unwrap_or(MARGIN) + ROOM;
-    let top = frames().map(|frame| frame.y).min().unwrap_or(MARGIN) - ROOM;
-    let bottom = frames().map(|frame| frame.y + frame.height).max().unwrap_or(MARGIN) + ROOM;
-    let _ = writeln!(
-        out,
-        "<rect x=\"{left}\" y=\"{top}\" width=\"{}\" height=\"{}\" rx=\"8\" fill=\"#ddf4ff\" stroke=\"#54aeff\" stroke-dasharray=\"6 4\"/>",
-        right - left,
-        bottom - top
-    );
-    let _ = writeln!(out, "<text x=\"{left}\" y=\"{}\" fill=\"#0550ae\" font-size=\"12\">dual run {}</text>", top - 6, escape(&band.span));
+    let around = |frame: &Frame| Frame {
+        x: frame.x - ROOM,
+        y: frame.y - ROOM,
+        width: frame.width + 2 * ROOM,
+        height: frame.height + 2 * ROOM,
+        text: Vec::new(),
+    };
+    let each: Vec<Frame> = band.steps.iter().map(|step| around(&layout.boxes[*step])).collect();
+    let Some(whole) = each.iter().cloned().reduce(|one, other| one.hull(&other)) else { return };
+    let is_touched = |step: usize| !band.steps.contains(&step) && layout.boxes[step].touches(&whole);
+    let fields = if (0..graph.steps.len()).any(is_touched) { each } else { vec![whole] };
+    for Frame { x, y, width, height, .. } in &fields {
+        let _ = writeln!(
+            out,
+            "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"#ddf4ff\" stroke=\"#54aeff\" stroke-dasharray=\"6 4\"/>"
+        );
+    }
+    let Some(Frame { x, y, .. }) = fields.first() else { return };
+    let _ = writeln!(out, "<text x=\"{x}\" y=\"{}\" fill=\"#0550ae\" font-size=\"12\">dual run {}</text>", y - 6, escape(&band.span));
 }
 
 fn line(out: &mut String, why: Why, points: &[(usize, usize)]) {
@@ -97,7 +105,7 @@ fn frame(out: &mut String, graph: &Graph, layout: &Layout, step: usize) {
         "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"{round}\" fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"{thick}\"/>",
         frame.x, frame.y, frame.width, frame.height
     );
-    let inset = if node.sort == Sort::Gate { 14 } else { 10 };
+    let inset = inset(node.sort);
     for (index, text) in frame.text.iter().enumerate() {
         let weight = if index == 0 { " font-weight=\"bold\"" } else { "" };
         let (x, y) = (frame.x + inset, frame.y + 19 + 18 * index);
@@ -113,7 +121,6 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::tests::example;
-    use super::*;
 
     #[test]
     fn the_drawing_needs_nothing_else_and_runs_nothing() {
@@ -121,7 +128,10 @@ mod tests {
         for word in ["style", "<script", "href", "<image", "@import", "onload"] {
             assert!(!drawing.contains(word), "{word}");
         }
-        assert!(drawing.contains("dual run 1h to 72h") && drawing.contains("IRREVERSIBLE") && drawing.contains(">gate soak</text>"), "{drawing}");
+        assert!(
+            drawing.contains("dual run 1h to 72h") && drawing.contains("IRREVERSIBLE") && drawing.contains(">gate soak</text>"),
+            "{drawing}"
+        );
         assert!(drawing.len() < 8_000, "{}", drawing.len());
     }
 
