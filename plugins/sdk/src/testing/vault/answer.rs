@@ -200,3 +200,34 @@ fn rounded(document: &Value, inexact: &mut u32) -> Value {
         other => other.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_version_answers_404_with_metadata_and_a_missing_key_without() {
+        let server = Vault::new().v2("store", "kv", 0, 0).install();
+        server.put("store", "kv", "a", json!({"x": "1"}));
+        let delete = |path: &str| Request::put(path).json(json!({ "versions": [1, 9] })).send("store").map(|response| response.status);
+        assert_eq!((delete("v1/kv/delete/a"), delete("v1/kv/destroy/nothing")), (Ok(204), Ok(204)));
+        let read = |path: &str| Request::get(path).query("version", "1").send("store").expect("a response");
+        let deleted = read("v1/kv/data/a");
+        assert_eq!((deleted.status, &deleted.body.expect("a body")["data"]["metadata"]["version"]), (404, &json!(1)));
+        let missing = read("v1/kv/data/b");
+        assert_eq!((missing.status, missing.body), (404, None));
+    }
+
+    #[test]
+    fn a_write_names_the_version_it_replaces() {
+        let server = Vault::new().v2("store", "kv", 2, 0).install();
+        let token = server.token(&json!("s3cret"));
+        let write = |cas: u64| {
+            let body = json!({ "options": { "cas": cas }, "data": { "x": token } });
+            Request::put("v1/kv/data/a").json(body).send("store").expect("a response").status
+        };
+        assert_eq!([0, 0, 1, 2].map(write), [200, 400, 200, 200]);
+        let kept: Vec<u64> = server.get("store", "kv", "a").expect("a key").versions.keys().copied().collect();
+        assert_eq!(kept, [2, 3]);
+    }
+}
