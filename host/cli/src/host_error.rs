@@ -113,10 +113,8 @@ pub(crate) fn broken_off(error: HostError, run: &RunId) -> CommandError {
                 .because(&source)
                 .hint(format!("what is open, and how to undo it by hand: `cutover runs show {run}`"))
         }
-        HostError::Drive(error @ DriveError::Leak { .. }) => {
-            CommandError::paused(code::LEAK, format!("run {run} broke off: {error}"))
-                .hint(format!("please report this; the run stands where its journal ends: `cutover runs show {run}`"))
-        }
+        HostError::Drive(error @ DriveError::Leak { .. }) => CommandError::paused(code::LEAK, format!("run {run} broke off: {error}"))
+            .hint(format!("please report this; the run stands where its journal ends: `cutover runs show {run}`")),
         HostError::Drive(error) => {
             CommandError::defect(format!("run {run} broke off: {error}")).hint(format!("go on: `cutover resume {run}`"))
         }

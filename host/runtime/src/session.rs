@@ -271,7 +271,8 @@ impl Session {
                 seen.read.extend(objects.iter().cloned());
             }
             let request = format!("{} {}", matched.method, matched.path.wire());
-            let answers = objects.iter().map(|object| Answered { object: object.clone(), request: request.clone(), status: response.status });
+            let answers =
+                objects.iter().map(|object| Answered { object: object.clone(), request: request.clone(), status: response.status });
             seen.answers.extend(answers);
         }
         if self.rights.keep_raw && matched.class == RouteClass::Read {

@@ -39,7 +39,8 @@ impl Performer {
         if state.as_ref().is_some_and(|state| !session.vouches_for(state)) {
             return Err(refused("CUT3411", "its capture returned a state with sealed values that it did not read"));
         }
-        let alive = report.answers.iter().filter(|answer| (200..300).contains(&answer.status) && hands.body.subject.contains(&answer.object));
+        let alive =
+            report.answers.iter().filter(|answer| (200..300).contains(&answer.status) && hands.body.subject.contains(&answer.object));
         let alive = alive.map(|answer| answer.request.clone()).collect();
         Ok(Look { state, expected, read, raw: report.raw, alive })
     }

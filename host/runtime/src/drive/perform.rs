@@ -156,7 +156,11 @@ impl Performer {
         call: impl FnOnce(HookContext, String, ChangeBody) -> Call,
     ) -> (Result<hook::Answer, Failure>, Arc<Session>, Report) {
         // A retirement is proven with the rights that used to work: an auditor's refusal proves nothing.
-        let seats = if matches!(name, HookName::Verify(Stage::Applied | Stage::RolledBack)) { &hands.tools.verify_seats } else { &hands.tools.seats };
+        let seats = if matches!(name, HookName::Verify(Stage::Applied | Stage::RolledBack)) {
+            &hands.tools.verify_seats
+        } else {
+            &hands.tools.seats
+        };
         let rights = Rights {
             operation: hands.tools.operation.clone(),
             seats: seats.clone(),
