@@ -1,6 +1,7 @@
 //! One file a command: what it does with its arguments.
 
 mod completions;
+mod doctor;
 mod drive;
 mod home;
 mod init;
@@ -35,6 +36,7 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
             None => plan::perform(program, args),
             Some(PlanCommand::Show { plan }) => plan::show_saved(program, plan),
         },
+        Some(Command::Doctor(args)) => doctor::perform(program, args),
         Some(Command::Run(args)) => run::perform(program, args),
         Some(Command::Resume(args)) => resume::perform(program, args),
         Some(Command::Rollback(args)) => rollback::perform(program, args),

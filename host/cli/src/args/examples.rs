@@ -35,6 +35,7 @@ examples! {
     SCHEMA = "cutover schema > workflow.schema.json" "cutover schema workflow.toml --write";
     PLAN = "cutover plan workflow.toml --out payments.cutplan" "cutover plan workflow.toml --var prefix=payments/ --detailed-exitcode";
     PLAN_SHOW = "cutover plan show payments.cutplan" "cutover plan show payments.cutplan -o json";
+    DOCTOR = "cutover doctor workflow.toml" "cutover doctor workflow.toml -o json";
     RUN = "cutover run payments.cutplan" "cutover run workflow.toml --var prefix=payments/ --yes -o json";
     RESUME = "cutover resume 7f3a" "cutover resume 7f3a --max-wait 30m";
     ROLLBACK = "cutover rollback 7f3a --dry-run" "cutover rollback 7f3a --over 'copy/payments/db'";

@@ -10,7 +10,6 @@ const LATER: &[&str] = &[
     "approve",
     "config",
     "deps",
-    "doctor",
     "evidence",
     "explain",
     "fmt",

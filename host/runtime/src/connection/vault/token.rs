@@ -103,6 +103,11 @@ impl Token {
         Ok(Some(token))
     }
 
+    /// Whether it is the operator's: then nobody here can prolong it.
+    pub(super) fn is_given(&self) -> bool {
+        !self.login.makes_tokens()
+    }
+
     /// Revokes what was made here. What cannot be revoked now ends by itself.
     pub(super) async fn revoke(&self, wire: &Wire) {
         let mut state = self.held.lock().await;
