@@ -76,3 +76,19 @@ async fn a_namespace_or_token_cannot_be_given_by_a_plugin() {
         assert_eq!(policy.judge(&request, None).expect_err(header).code.as_deref(), Some("CUT3208"));
     }
 }
+
+#[tokio::test]
+async fn what_a_credential_can_do_is_asked_of_the_server() {
+    let server = OpenBao::start();
+    server.policy("target", r#"path "secret/data/app/*" { capabilities = ["create", "read"] }"#);
+    let token = server.token(&["target"], "5m");
+    let place = Place::of_token(&server, &token).await;
+    let paths = ["secret/data/app/a", "secret/destroy/app/a", "sys/mounts/x"].map(str::to_owned).to_vec();
+    let access = place.backend.access(paths.clone()).await.expect("an answer").expect("a vault can say");
+    let verbs = |path: &str| access.verbs[path].join(" ");
+    assert_eq!([verbs("secret/data/app/a"), verbs("secret/destroy/app/a"), verbs("sys/mounts/x")], ["create read", "", ""]);
+    assert_eq!(access.policies, ["default", "target"]);
+    assert!(access.ttl.is_some_and(|ttl| (200_000..=300_000).contains(&ttl.0)), "{access:?}");
+    let root = Place::of_root(&server).await.backend.access(paths).await.expect("an answer").expect("a vault can say");
+    assert_eq!((root.policies, root.ttl), (vec!["root".to_owned()], None));
+}

@@ -69,6 +69,12 @@ pub enum Command {
     /// checks. A plan holds no secret: it can be attached to a ticket, with `-o markdown` to a pull request.
     #[command(after_long_help = examples::PLAN, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Plan(PlanArgs),
+    /// Compare what the credentials of a workflow can do with what its steps need
+    ///
+    /// Plans the workflow and asks its vaults: a right that is missing, a token that ends before the run, a credential
+    /// that can do more than its step does. Exit code 1 if a right is missing or a token is too short.
+    #[command(after_long_help = examples::DOCTOR)]
+    Doctor(DoctorArgs),
     /// Plan, ask and perform a workflow, or perform a saved plan
     ///
     /// A saved plan is planned again first; if the world moved since, nothing is written (exit code 15).
@@ -261,6 +267,17 @@ pub enum PlanCommand {
         #[arg(value_name = "B")]
         newer: PathBuf,
     },
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The workflow
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub variables: VariableArgs,
 }
 
 /// Options of `run`.

@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod doctor;
 mod drive;
 mod explain;
 mod fmt;
@@ -49,6 +50,7 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
             Some(PlanCommand::Show { plan }) => plan::show_saved(program, plan),
             Some(PlanCommand::Diff { older, newer }) => plan_diff::perform(program, older, newer),
         },
+        Some(Command::Doctor(args)) => doctor::perform(program, args),
         Some(Command::Run(args)) => run::perform(program, args),
         Some(Command::Resume(args)) => resume::perform(program, args),
         Some(Command::Rollback(args)) => rollback::perform(program, args),

@@ -55,6 +55,7 @@ fn short_help_of_the_program() {
       graph        Draw the steps of a workflow and what waits for what
       schema       Print or write the JSON Schema of workflow files
       plan         Show what a workflow would do; writes nothing anywhere
+      doctor       Compare what the credentials of a workflow can do with what its steps need
       run          Plan, ask and perform a workflow, or perform a saved plan
       resume       Go on with a run that was stopped, paused, killed or left waiting
       rollback     Take back what a run has done, newest first, each change checked
@@ -212,11 +213,11 @@ fn usage_errors_exit_with_64() {
     help: a similar argument exists: '--out'
     help: usage: cutover plan --out <PLAN> <FILE>
     ");
-    assert_snapshot!(seen(&cutover(folder().path(), "doctor --fix")), @r"
+    assert_snapshot!(seen(&cutover(folder().path(), "serve --fix")), @r"
     exit 64
     --- stdout
     --- stderr
-    error[CUT6002]: `cutover doctor` is not yet supported
+    error[CUT6002]: `cutover serve` is not yet supported
     help: run `cutover --help` for what this version can do
     ");
 }

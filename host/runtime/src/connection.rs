@@ -163,10 +163,25 @@ pub trait Backend: Send + Sync {
     fn health(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(async { Ok(()) })
     }
+    /// What the connection's own credential can do at these paths, for kinds that can say so.
+    fn access(&self, _paths: Vec<String>) -> BoxFuture<'_, Result<Option<Access>, SendError>> {
+        Box::pin(async { Ok(None) })
+    }
     /// Gives up what the host obtained from the backend for itself, such as a login. A later request obtains it again.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
+}
+
+/// What a credential can do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Path → verbs, such as `read` and `update`; none for what is refused.
+    pub verbs: BTreeMap<String, Vec<String>>,
+    /// The names of its policies.
+    pub policies: Vec<String>,
+    /// How long it lives from now if the host cannot prolong it; none is for longer than any run.
+    pub ttl: Option<Span>,
 }
 
 /// A way to speak to a kind of backend.

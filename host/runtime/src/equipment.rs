@@ -98,6 +98,15 @@ impl Equipment {
         Ok(Seats { roles })
     }
 
+    /// The backend behind a connection that is no set.
+    #[must_use]
+    pub fn backend(&self, connection: &str) -> Option<&Arc<dyn Backend>> {
+        match &self.connections.get(connection)?.opened {
+            Opened::One(backend) => Some(backend),
+            Opened::Set(_) => None,
+        }
+    }
+
     /// Gives up what was obtained from the backends for a while, such as logins. A later request obtains it again.
     pub async fn close(&self) {
         for connected in self.connections.values() {

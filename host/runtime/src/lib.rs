@@ -6,6 +6,7 @@ pub mod clock;
 pub mod codec;
 pub mod connection;
 pub mod disk;
+pub mod doctor;
 pub mod drive;
 pub mod entropy;
 pub mod equipment;

@@ -38,6 +38,7 @@ examples! {
     PLAN = "cutover plan workflow.toml --out payments.cutplan" "cutover plan workflow.toml --var prefix=payments/ --detailed-exitcode";
     PLAN_SHOW = "cutover plan show payments.cutplan" "cutover plan show payments.cutplan -o markdown > plan.md";
     PLAN_DIFF = "cutover plan diff monday.cutplan today.cutplan" "cutover plan diff monday.cutplan today.cutplan -o json";
+    DOCTOR = "cutover doctor workflow.toml" "cutover doctor workflow.toml -o json";
     RUN = "cutover run payments.cutplan" "cutover run workflow.toml --var prefix=payments/ --yes -o json";
     RESUME = "cutover resume 7f3a" "cutover resume 7f3a --max-wait 30m";
     ROLLBACK = "cutover rollback 7f3a --dry-run" "cutover rollback 7f3a --over 'copy/payments/db'";

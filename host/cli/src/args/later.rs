@@ -9,7 +9,6 @@ const LATER: &[&str] = &[
     "approvals",
     "approve",
     "deps",
-    "doctor",
     "evidence",
     "plugin build",
     "plugin dev",

@@ -8,6 +8,7 @@ use cutover_runtime::{
     runs::{Host, HostError, Prepared},
 };
 
+use super::doctor;
 use crate::{
     args::{Output, PlanArgs},
     error::{CommandError, Outcome, code},
@@ -33,16 +34,20 @@ pub(super) fn perform(program: &mut Program, args: &PlanArgs) -> Outcome {
     let prepared = threads.block_on(async {
         let stops = Stops::listen(&program.settings)?;
         let prepared = stops.unless_stopped(prepare(&host, &file)).await??;
+        let mut warnings = Vec::new();
         if let Ok(prepared) = &prepared {
+            warnings = doctor::warnings(prepared).await;
             prepared.equipment.close().await;
         }
-        Ok::<_, CommandError>(prepared)
+        Ok::<_, CommandError>((prepared, warnings))
     })?;
+    let (prepared, warnings) = prepared;
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(mistakes) => return mistakes.show(&mut program.console),
     };
     let mut view = PlanView::of(&prepared.plan, Some(&file.catalog));
+    view.notes.extend(warnings);
     if let Some(out) = &args.out {
         save(out, &host.with_key(&prepared).map_err(refused)?)?;
         view.saved = Some(out.display().to_string());

@@ -7,7 +7,7 @@ use std::{
 
 use cutover_engine::{Failure, FailureCase, Timestamp};
 
-use super::{Backend, SendError, WireRequest, WireResponse};
+use super::{Access, Backend, SendError, WireRequest, WireResponse};
 use crate::{
     clock::{BoxFuture, Clock},
     policy::{Code, Ground, KindTable, RequestPath},
@@ -157,6 +157,10 @@ impl Backend for Paced {
 
     fn health(&self) -> BoxFuture<'_, Result<(), Failure>> {
         self.inner.health()
+    }
+
+    fn access(&self, paths: Vec<String>) -> BoxFuture<'_, Result<Option<Access>, SendError>> {
+        self.inner.access(paths)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -16,7 +16,7 @@ mod tests;
 
 use std::{path::PathBuf, sync::Arc};
 
-use cutover_engine::{Failure, FailureCase};
+use cutover_engine::{Failure, FailureCase, Span};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -27,7 +27,8 @@ use self::{
     wire::{Place, Wire},
 };
 use super::{
-    Backend, ConnectionConfig, HttpKind, Kind, OpenError, Opening, SendError, WireRequest, WireResponse, WireResponseBody,
+    Access, Backend, ConnectionConfig, HttpKind, Kind, OpenError, Opening, SendError, WireBody, WireRequest, WireResponse,
+    WireResponseBody,
     http::{Placement, place_of},
     settings,
 };
@@ -145,6 +146,19 @@ impl VaultBackend {
         }
     }
 
+    /// The JSON of a request that must succeed.
+    async fn answer(&self, request: WireRequest) -> Result<Value, SendError> {
+        let what = request.path.object();
+        let response = self.send_as_host(request).await.map_err(login::nothing_written)?;
+        match response.body {
+            WireResponseBody::Json(body) if response.status == 200 => Ok(body),
+            _ => {
+                let text = format!("`{}` answers {} to `{what}`", self.authority, response.status);
+                Err(Code::LOGIN.failure(FailureCase::Denied, text).into())
+            }
+        }
+    }
+
     async fn find_mount(&self, key: &str) -> Result<Ground, SendError> {
         if let Some(known) = self.mounts.known(key, self.wire.clock.now()) {
             return Ok(known);
@@ -211,6 +225,24 @@ impl Backend for VaultBackend {
 
     fn health(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.wire.health())
+    }
+
+    fn access(&self, paths: Vec<String>) -> BoxFuture<'_, Result<Option<Access>, SendError>> {
+        Box::pin(async move {
+            let mut asked = WireRequest::of_host("POST", wire::path("/v1/sys/capabilities-self"));
+            asked.body = Some(WireBody::Json(json!({ "paths": paths })));
+            let verbs = self.answer(asked).await?;
+            let token = self.answer(WireRequest::of_host("GET", wire::path("/v1/auth/token/lookup-self"))).await?;
+            let words = |value: &Value| -> Vec<String> {
+                value.as_array().into_iter().flatten().filter_map(Value::as_str).filter(|word| *word != "deny").map(str::to_owned).collect()
+            };
+            let seconds = token["data"]["ttl"].as_u64().filter(|seconds| *seconds > 0 && self.token.is_given());
+            Ok(Some(Access {
+                verbs: paths.into_iter().map(|path| (path.clone(), words(&verbs["data"][&path]))).collect(),
+                policies: words(&token["data"]["policies"]),
+                ttl: seconds.map(Span::seconds),
+            }))
+        })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

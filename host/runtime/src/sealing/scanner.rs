@@ -40,6 +40,8 @@ pub struct Scanner {
 struct State {
     seen: HashSet<[u8; 32]>,
     exempt: HashSet<[u8; 32]>,
+    /// Credentials: they stay live however many secrets come after them.
+    kept: Tier,
     settled: Tier,
     fresh: Tier,
 }
@@ -68,6 +70,16 @@ impl Scanner {
         }
     }
 
+    /// Watches for a credential of the host's own, until the end.
+    pub fn keep(&self, credential: &[u8]) {
+        let mut state = self.state();
+        let known = windows(credential).iter().all(|window| state.kept.secrets.iter().any(|kept| kept.as_slice() == *window));
+        if credential.len() >= MIN_BYTES && !known {
+            state.kept.secrets.extend(windows(credential).into_iter().map(|window| Zeroizing::new(window.to_vec())));
+            state.kept.automaton = None;
+        }
+    }
+
     /// A text that is public: a secret that equals it is not watched any more.
     pub fn exempt(&self, text: &str) {
         if text.len() < MIN_BYTES {
@@ -89,8 +101,8 @@ impl Scanner {
     #[must_use]
     pub fn hit(&self, bytes: &[u8]) -> bool {
         let mut state = self.state();
-        let State { settled, fresh, .. } = &mut *state;
-        [settled, fresh].into_iter().any(|tier| tier.hit(bytes))
+        let State { kept, settled, fresh, .. } = &mut *state;
+        [kept, settled, fresh].into_iter().any(|tier| tier.hit(bytes))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -218,5 +230,16 @@ mod tests {
         let secret: Vec<u8> = (0..2000_u32).map(|index| (index * 7919 % 251) as u8).collect();
         scanner.watch(&secret);
         assert!(scanner.hit(&secret) && scanner.hit(&secret[900..1100]) && !scanner.hit(&secret[..100]));
+    }
+
+    #[test]
+    fn credentials_stay_watched_however_much_comes_after_them() {
+        let scanner = Scanner::default();
+        scanner.keep(b"s.credential-of-the-host");
+        for number in 0..5_000 {
+            scanner.watch(format!("another secret {number}").as_bytes());
+        }
+        assert!(scanner.hit(b"token=s.credential-of-the-host"));
+        assert!(!scanner.hit(b"another secret 1 "), "the oldest others went");
     }
 }

@@ -175,6 +175,6 @@ pub(super) fn nothing_written(error: SendError) -> SendError {
 
 fn watch(scanner: Option<&Arc<Scanner>>, secret: &Secret) {
     if let Some(scanner) = scanner {
-        scanner.watch(secret.expose());
+        scanner.keep(secret.expose());
     }
 }

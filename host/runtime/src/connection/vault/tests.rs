@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::{
     clock::Clock,
-    connection::{Credentials, WireBody, WireLimits},
+    connection::{Credentials, WireLimits},
     sealing::Scanner,
     secret::Secret,
 };

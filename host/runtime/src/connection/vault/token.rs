@@ -63,16 +63,14 @@ impl Token {
         if held.due.is_none_or(|due| now < due) {
             return Ok(held.token.clone());
         }
-        if held.renewable && held.ends.is_some_and(|ends| now < ends) && self.renew(&mut state, wire).await? {
-            return Ok(state.held.as_ref().map(|held| held.token.clone()).unwrap_or(Arc::new(Secret::text(String::new()))));
+        let (token, ends, renewable) = (held.token.clone(), held.ends, held.renewable);
+        let is_alive = ends.is_some_and(|ends| now < ends);
+        if renewable && is_alive && self.renew(&mut state, wire).await {
+            return Ok(token);
         }
-        let (token, ends) = match &state.held {
-            Some(held) => (held.token.clone(), held.ends),
-            None => return self.make(&mut state, wire).await,
-        };
         match self.make(&mut state, wire).await {
             // The old one still lives: whoever wants to work may.
-            Err(_) if ends.is_some_and(|ends| now < ends) => Ok(token),
+            Err(_) if is_alive => Ok(token),
             made => made,
         }
     }
@@ -101,6 +99,11 @@ impl Token {
         // A new token that cannot look itself up either was not dead before: its policies do not allow it.
         self.is_blind.store(!self.is_alive(&token, wire).await?, Ordering::Relaxed);
         Ok(Some(token))
+    }
+
+    /// Whether it is the operator's: then nobody here can prolong it.
+    pub(super) fn is_given(&self) -> bool {
+        !self.login.makes_tokens()
     }
 
     /// Revokes what was made here. What cannot be revoked now ends by itself.
@@ -136,21 +139,21 @@ impl Token {
     }
 
     /// Whether it was renewed for a worthwhile time; near the end of its longest life it is better replaced.
-    async fn renew(&self, state: &mut MutexGuard<'_, State>, wire: &Wire) -> Result<bool, SendError> {
-        let Some(held) = &state.held else { return Ok(false) };
+    async fn renew(&self, state: &mut MutexGuard<'_, State>, wire: &Wire) -> bool {
+        let Some(held) = &state.held else { return false };
         let (token, full) = (held.token.clone(), held.full);
         let mut request = WireRequest::of_host("POST", path("/v1/auth/token/renew-self"));
         request.credential = Some(token.clone());
-        let response = match wire.send(&request).await.map_err(nothing_written) {
-            Ok(response) if response.status < 300 => response,
-            // While it still lives, an outage is for the request itself to find.
-            Ok(_) | Err(_) => return Ok(false),
+        // An outage is for the request itself to find: the token still lives.
+        let renewed = match wire.send(&request).await {
+            Ok(response) if response.status < 300 => lease(response, self.scanner.as_ref()),
+            Ok(_) | Err(_) => None,
         };
-        let Some(renewed) = lease(response, self.scanner.as_ref()) else { return Ok(false) };
+        let Some(renewed) = renewed else { return false };
         let is_short = matches!((renewed.ttl, full), (Some(now), Some(full)) if now.0 < full.0 / 2);
         let now = wire.clock.now();
         state.held = Some(Held::new(Lease { token, ..renewed }, full, now));
-        Ok(!is_short)
+        !is_short
     }
 
     async fn is_alive(&self, token: &Arc<Secret>, wire: &Wire) -> Result<bool, SendError> {
