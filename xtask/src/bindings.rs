@@ -33,8 +33,9 @@ mod inner {
     }
 
     fn again(root: &Path, args: &[&str]) -> Result<(), Failed> {
-        let command = ["run", "--quiet", "--package", "xtask", "--features", "bindings", "--", "bindings"];
-        run(cargo(root).args(command).args(args))
+        // It runs for a second: compiling the generator optimised would take minutes.
+        let command = ["run", "--quiet", "--locked", "--config", "profile.dev.opt-level=0", "--package", "xtask", "--features", "bindings"];
+        run(cargo(root).args(command).args(["--", "bindings"]).args(args))
     }
 }
 

@@ -1,138 +1,18 @@
 //! Whole runs as people and scripts meet them: files move into an encrypted store, with the real plugins.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+mod disk;
+mod interruption;
+mod site;
+
+use std::process::Output;
 
 use insta::assert_snapshot;
 use serde_json::Value;
 
-const SECRET: &str = "correct horse battery staple";
-/// The test key pair of the age format's own implementations.
-const IDENTITY: &str = "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33";
-const RECIPIENT: &str = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa";
+use site::{GATE, IDENTITY, SECRET, Site, command, plugins, probed_at, seen, server};
 
 /// A custom section `note` without content: it changes what a component's digest is and nothing else.
 const NOTE_SECTION: [u8; 7] = [0, 5, 4, b'n', b'o', b't', b'e'];
-
-/// The plugins, packed once by the program itself from what `cargo xtask plugins --modules` built.
-fn plugins() -> &'static Path {
-    static PLUGINS: OnceLock<PathBuf> = OnceLock::new();
-    PLUGINS.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a checkout");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("plugins-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        for name in ["vault-migrator", "http-probe"] {
-            let module = root.join("target/guests/wasm32-unknown-unknown/release").join(format!("{}.wasm", name.replace('-', "_")));
-            let out = folder.join(format!("{name}.wasm"));
-            let words = ["plugin", "pack", module.to_str().expect("UTF-8"), "--out", out.to_str().expect("UTF-8")];
-            let packed = command(&folder, &words).output().expect("the program starts");
-            assert!(packed.status.success(), "{}; type `cargo xtask plugins --modules`", seen(&packed));
-        }
-        folder
-    })
-}
-
-fn command(folder: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-    command.args(words).current_dir(folder).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn seen(output: &Output) -> String {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    format!("{:?}\n--- stdout\n{out}--- stderr\n{err}", output.status.code())
-}
-
-/// A folder with a legacy file, an empty store and a workflow.
-struct Site(tempfile::TempDir);
-
-impl Site {
-    /// `head` goes before the connections, `verify` after the first step, `tail` behind all steps.
-    fn with(head: &str, connections: &str, verify: &str, tail: &str) -> Self {
-        let site = Self(tempfile::tempdir().expect("a folder"));
-        site.write("id.txt", IDENTITY);
-        site.write("legacy/app.env", &format!("DB_PASSWORD={SECRET}\nAPI_KEY=k-0123456789abcdef\n"));
-        std::fs::create_dir_all(site.path("store")).expect("a folder");
-        site.write(
-            "w.toml",
-            &format!(
-                r#"cutover = 1
-name = "files"
-owner = "tests"
-{head}
-[plugins]
-files = {{ package = "cutover:vault-migrator", version = "0.1" }}
-probe = {{ package = "cutover:http-probe", version = "0.1" }}
-
-[connections]
-legacy = {{ kind = "file", path = "legacy" }}
-store = {{ kind = "file", path = "store", identity = "file:id.txt", recipients = ["{RECIPIENT}"] }}
-{connections}
-[[step]]
-id = "copy"
-uses = "files.copy-files"
-connections = {{ source = "legacy", target = "store" }}
-{verify}
-{tail}
-[[step]]
-id = "retire"
-uses = "files.retire-files"
-changes = "steps.copy"
-connections = {{ source = "legacy" }}
-"#
-            ),
-        );
-        site
-    }
-
-    fn new() -> Self {
-        Self::with("", "", "", "")
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        std::fs::write(path, text).expect("written");
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let words: Vec<&str> = ["--plugin-path", plugins().to_str().expect("UTF-8")].into_iter().chain(line.split_whitespace()).collect();
-        command(self.0.path(), &words)
-    }
-
-    /// Runs the program to its end, expects an exit code and that no secret is in what it says.
-    fn cutover(&self, line: &str, exit: i32) -> Output {
-        let output = self.command(line).output().expect("the program starts");
-        let text = seen(&output);
-        assert_eq!(output.status.code(), Some(exit), "{line}: {text}");
-        assert!(!text.contains(SECRET), "{line}: {text}");
-        output
-    }
-
-    /// As [`Self::cutover`], with the document on stdout, whose `exit` must be that of the process.
-    fn document(&self, line: &str, exit: i32) -> Value {
-        let output = self.cutover(&format!("{line} -o json"), exit);
-        let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", seen(&output)));
-        assert_eq!(document["exit"], exit, "{document:#}");
-        document
-    }
-
-    fn is_as_before(&self) -> bool {
-        self.path("legacy/app.env").exists() && !self.path("store/app/DB_PASSWORD.json.age").exists()
-    }
-}
 
 /// Times, ids, digests and the folder become fixed words.
 fn redacted(site: &Site, output: &Output) -> String {
@@ -154,31 +34,9 @@ fn redacted(site: &Site, output: &Output) -> String {
     words.concat()
 }
 
-/// Answers every request with a status, after `good` requests with 500.
-fn server(good: usize) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = format!("http://{}", listener.local_addr().expect("an address"));
-    std::thread::spawn(move || {
-        let answered = AtomicUsize::new(0);
-        for stream in listener.incoming().flatten() {
-            let mut stream = stream;
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request);
-            let status = if answered.fetch_add(1, Ordering::SeqCst) < good { "200 OK" } else { "500 Broken" };
-            let _ =
-                write!(stream, "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
-        }
-    });
-    address
-}
-
 fn probed(head: &str, good: usize) -> Site {
-    let connection = format!("app = {{ kind = \"http\", url = \"{}\", reads = [\"GET /health\"] }}\n", server(good));
-    let verify = "[[step.verify]]\nuses = \"probe.get\"\nconnections = { target = \"app\" }\nwith = { path = \"/health\" }\nexpect = \"result.status == 200\"\n";
-    Site::with(head, &connection, verify, "")
+    probed_at(head, &server(good))
 }
-
-const GATE: &str = "[[step]]\nid = \"soak\"\ngate = \"wait\"\nfor = \"1h\"\n";
 
 #[test]
 fn a_plan_says_everything_before_and_can_be_shown_without_plugins_and_keys() {
@@ -339,48 +197,6 @@ fn mistakes_and_missing_yes_are_told_before_anything() {
     let unbound = site.document("run w.toml --yes --var nope=1", 1)["diagnostics"].clone();
     assert!(unbound.as_array().is_some_and(|problems| problems.iter().any(|problem| problem["code"] == "CUT0210")), "{unbound:#}");
     assert_eq!(site.document("run w.toml --yes --max-wait soon", 64)["error"]["code"], "CUT6003");
-    assert!(site.is_as_before());
-}
-
-/// A run that waits at its gate, as its process.
-fn waiting(site: &Site) -> (Child, BufReader<std::process::ChildStderr>) {
-    let mut child = site.command("run w.toml --yes --max-wait 2h -o json").spawn().expect("the program starts");
-    let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
-    let mut line = String::new();
-    while !line.contains("ok    copy") {
-        line.clear();
-        assert!(lines.read_line(&mut line).expect("a line") > 0, "it ended before the gate");
-    }
-    (child, lines)
-}
-
-#[test]
-fn ctrl_c_stops_at_a_safe_point_and_a_second_process_cannot_take_the_targets_meanwhile() {
-    let site = Site::with("", "", "", GATE);
-    let (child, mut lines) = waiting(&site);
-    let held = site.document("run w.toml --yes", 17);
-    assert!(held["error"]["message"].as_str().is_some_and(|text| text.contains(&format!("process {}", child.id()))), "{held:#}");
-    assert_eq!(site.document("runs show last", 13)["ending"], "running");
-    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("a small number")).expect("a process");
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
-    let mut rest = String::new();
-    lines.read_to_string(&mut rest).expect("text");
-    let output = child.wait_with_output().expect("it ends");
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {rest}"));
-    assert_eq!((output.status.code(), &document["ending"], &document["exit"]), (Some(130), &"interrupted".into(), &130.into()), "{rest}");
-    assert!(rest.contains("stopping at the next safe point"), "{rest}");
-    assert_eq!(site.document("runs show last", 130)["ending"], "interrupted");
-    assert_eq!(site.document("resume last --max-wait 1s", 13)["ending"], "waiting");
-}
-
-#[test]
-fn a_killed_process_leaves_a_run_that_can_be_taken_back() {
-    let site = Site::with("", "", "", GATE);
-    let (mut child, _lines) = waiting(&site);
-    child.kill().expect("killed");
-    child.wait().expect("it ends");
-    assert_eq!(site.document("runs show last", 12)["ending"], "broken-off");
-    assert_eq!(site.document("rollback last --yes", 0)["ending"], "rolled-back");
     assert!(site.is_as_before());
 }
 
