@@ -14,13 +14,13 @@ use std::{
 
 use serde_json::Value;
 
-pub const SECRET: &str = "correct horse battery staple";
+pub(crate) const SECRET: &str = "correct horse battery staple";
 /// The test key pair of the age format's own implementations.
-pub const IDENTITY: &str = "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33";
+pub(crate) const IDENTITY: &str = "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33";
 const RECIPIENT: &str = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa";
 
 /// The plugins, packed once by the program itself from what `cargo xtask plugins --modules` built.
-pub fn plugins() -> &'static Path {
+pub(crate) fn plugins() -> &'static Path {
     static PLUGINS: OnceLock<PathBuf> = OnceLock::new();
     PLUGINS.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a checkout");
@@ -37,26 +37,26 @@ pub fn plugins() -> &'static Path {
     })
 }
 
-pub fn command(folder: &Path, words: &[&str]) -> Command {
+pub(crate) fn command(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
     command.args(words).current_dir(folder).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-pub fn seen(output: &Output) -> String {
+pub(crate) fn seen(output: &Output) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     format!("{:?}\n--- stdout\n{out}--- stderr\n{err}", output.status.code())
 }
 
 /// A step that waits for an hour.
-pub const GATE: &str = "[[step]]\nid = \"soak\"\ngate = \"wait\"\nfor = \"1h\"\n";
+pub(crate) const GATE: &str = "[[step]]\nid = \"soak\"\ngate = \"wait\"\nfor = \"1h\"\n";
 
 /// A folder with a legacy file, an empty store and a workflow.
-pub struct Site(pub tempfile::TempDir);
+pub(crate) struct Site(pub(crate) tempfile::TempDir);
 
 impl Site {
     /// `head` goes before the connections, `verify` after the first step, `tail` behind all steps.
-    pub fn with(head: &str, connections: &str, verify: &str, tail: &str) -> Self {
+    pub(crate) fn with(head: &str, connections: &str, verify: &str, tail: &str) -> Self {
         let site = Self(tempfile::tempdir().expect("a folder"));
         site.write("id.txt", IDENTITY);
         site.write("legacy/app.env", &format!("DB_PASSWORD={SECRET}\nAPI_KEY=k-0123456789abcdef\n"));
@@ -93,27 +93,27 @@ connections = {{ source = "legacy" }}
         site
     }
 
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with("", "", "", "")
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::write(path, text).expect("written");
     }
 
-    pub fn command(&self, line: &str) -> Command {
+    pub(crate) fn command(&self, line: &str) -> Command {
         let words: Vec<&str> = ["--plugin-path", plugins().to_str().expect("UTF-8")].into_iter().chain(line.split_whitespace()).collect();
         command(self.0.path(), &words)
     }
 
     /// Runs the program to its end, expects an exit code and that no secret is in what it says.
-    pub fn cutover(&self, line: &str, exit: i32) -> Output {
+    pub(crate) fn cutover(&self, line: &str, exit: i32) -> Output {
         let output = self.command(line).output().expect("the program starts");
         let text = seen(&output);
         assert_eq!(output.status.code(), Some(exit), "{line}: {text}");
@@ -122,20 +122,20 @@ connections = {{ source = "legacy" }}
     }
 
     /// As [`Self::cutover`], with the document on stdout, whose `exit` must be that of the process.
-    pub fn document(&self, line: &str, exit: i32) -> Value {
+    pub(crate) fn document(&self, line: &str, exit: i32) -> Value {
         let output = self.cutover(&format!("{line} -o json"), exit);
         let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", seen(&output)));
         assert_eq!(document["exit"], exit, "{document:#}");
         document
     }
 
-    pub fn is_as_before(&self) -> bool {
+    pub(crate) fn is_as_before(&self) -> bool {
         self.path("legacy/app.env").exists() && !self.path("store/app/DB_PASSWORD.json.age").exists()
     }
 }
 
 /// Answers every request with a status, after `good` requests with 500.
-pub fn server(good: usize) -> String {
+pub(crate) fn server(good: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     std::thread::spawn(move || {
@@ -153,7 +153,7 @@ pub fn server(good: usize) -> String {
 }
 
 /// Takes connections and requests, answers none, and tells of each request.
-pub fn silent_server() -> (String, mpsc::Receiver<()>) {
+pub(crate) fn silent_server() -> (String, mpsc::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     let (asked, told) = mpsc::channel();
@@ -169,7 +169,7 @@ pub fn silent_server() -> (String, mpsc::Receiver<()>) {
 }
 
 /// A site whose copy is probed at that address.
-pub fn probed_at(head: &str, address: &str) -> Site {
+pub(crate) fn probed_at(head: &str, address: &str) -> Site {
     let connection = format!("app = {{ kind = \"http\", url = \"{address}\", reads = [\"GET /health\"] }}\n");
     let verify = "[[step.verify]]\nuses = \"probe.get\"\nconnections = { target = \"app\" }\nwith = { path = \"/health\" }\nexpect = \"result.status == 200\"\n";
     Site::with(head, &connection, verify, "")
