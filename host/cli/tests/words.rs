@@ -127,7 +127,7 @@ fn exit_codes_are_listed() {
     10   failed and rolled back, start state verified
     11   failed and something stayed: a person is needed
     12   stands still by policy; resume or rollback goes on
-    13   waits for a gate or a long operation; resume goes on
+    13   waits for a gate, a long operation or a backend; resume goes on
     14   an approval is missing, rejected, expired or for another plan
     15   the world moved since the plan; nothing was written
     16   a digest, signature, journal or trust policy does not hold
