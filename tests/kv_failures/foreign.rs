@@ -2,14 +2,14 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 use cutover_tests::OpenBao;
 use serde_json::{Value, json};
 
 use crate::{
-    mishap::{before_request, is_removal, is_version},
+    mishap::{before_request, is_version},
     picture, proxy,
     site::Site,
     workflows::write,
@@ -59,7 +59,11 @@ fn between_plan_and_run_the_key_is_left_out_where_the_workflow_defers() {
     site.document("plan openbao-to-openbao.toml --var existing=merge --out move.cutplan", 0);
     write(&target, KEY, theirs());
     let document = site.document("run move.cutplan --yes", 0);
-    assert!(document.to_string().contains(KEY), "{document:#}");
+    assert_eq!(
+        (&document["steps"][0]["counts"]["deferred"], &document["steps"][0]["counts"]["verified"]),
+        (&json!(1), &json!(7)),
+        "{document:#}"
+    );
     let found = picture::keys(&target, "secret");
     assert_eq!((found.len(), picture::latest(&found[KEY])), (8, theirs()), "{found:#?}");
     // What was left out is not retired either.
@@ -73,10 +77,13 @@ fn between_capture_and_write_the_change_fails_and_the_others_go_back() {
     let wanted = picture::keys(&source, "secret");
     let server = Arc::clone(&target);
     let of = |method: &str, path: &str| is_version(method, path) && path.ends_with(KEY);
-    let url = proxy::before(&target, before_request(1, of, move || {
-        // Two writers that race: theirs is the first.
-        server.must("PUT", &format!("/v1/secret/data/{KEY}"), json!({"data": theirs(), "options": {"cas": 0}}));
-    }));
+    let url = proxy::before(
+        &target,
+        before_request(1, of, move || {
+            // Two writers that race: theirs is the first.
+            server.must("PUT", &format!("/v1/secret/data/{KEY}"), json!({"data": theirs(), "options": {"cas": 0}}));
+        }),
+    );
     let site = Site::between(&source, &target, &url);
     let document = site.run("", 11);
     assert_eq!(document["ending"], "stuck", "{document:#}");
@@ -86,18 +93,37 @@ fn between_capture_and_write_the_change_fails_and_the_others_go_back() {
 }
 
 #[test]
+fn a_merged_key_that_somebody_else_grows_meanwhile_keeps_their_version() {
+    let (source, target) = servers();
+    write(&target, KEY, json!({"there": "before"}));
+    let server = Arc::clone(&target);
+    let of = |method: &str, path: &str| is_version(method, path) && path.ends_with(KEY);
+    let deed = move || drop(server.must("PUT", &format!("/v1/secret/data/{KEY}"), json!({"data": theirs(), "options": {"cas": 1}})));
+    let url = proxy::before(&target, before_request(1, of, deed));
+    let site = Site::between(&source, &target, &url);
+    site.edit("accept      = [", "accept      = [\"renumbered\", ");
+    let document = site.run("--var existing=merge", 11);
+    assert!(document["open"].to_string().contains(KEY), "{document:#}");
+    only_theirs_is_left(&target);
+}
+
+#[test]
 fn during_rollback_theirs_stays_and_the_others_go_back() {
     let (source, target) = servers();
     let wanted = picture::keys(&source, "secret");
-    let (server, removals) = (Arc::clone(&target), Arc::new(AtomicUsize::new(0)));
-    // Just before any key is removed: this one has been looked at by then, or is about to be.
-    let counted = Arc::clone(&removals);
-    let of = move |method: &str, path: &str| is_removal(method, path) && !path.ends_with(KEY) && counted.fetch_add(1, Ordering::SeqCst) == 0;
+    // As soon as the application has said no: just before the way back looks at this key.
+    let (server, failed) = (Arc::clone(&target), Arc::new(AtomicBool::new(false)));
+    let is_back = Arc::clone(&failed);
+    let of =
+        move |method: &str, path: &str| method == "GET" && path == format!("/v1/secret/metadata/{KEY}") && is_back.load(Ordering::SeqCst);
     let url = proxy::before(&target, before_request(1, of, move || write(&server, KEY, theirs())));
     let mut site = Site::between(&source, &target, &url);
-    site.edit("parallel = 16", "parallel = 1");
     let seen = Arc::clone(&target);
-    site.failures(move || picture::keys(&seen, "secret").len().saturating_sub(5));
+    site.failures(move || {
+        let failures = picture::keys(&seen, "secret").len().saturating_sub(5);
+        failed.fetch_or(failures > 0, Ordering::SeqCst);
+        failures
+    });
     let document = site.run("", 11);
     assert_eq!(document["ending"], "stuck", "{document:#}");
     assert!(document["open"].to_string().contains(KEY), "{document:#}");

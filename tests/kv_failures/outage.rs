@@ -168,8 +168,10 @@ fn a_subtree_that_may_not_be_listed_is_told_as_unreadable_and_never_as_empty() {
     seed(&source, 6);
     write(&source, "closed/one", json!({"v": 1}));
     let site = Site::between(&source, &target, &target.url());
-    let rules = "path \"secret/metadata/closed/*\" { capabilities = [\"deny\"] }\npath \"secret/data/closed/*\" { capabilities = [\"deny\"] }\n";
-    let shipped = source.ask("GET", "/v1/sys/policies/acl/source", Value::Null).body["data"]["policy"].as_str().expect("a policy").to_owned();
+    let rules =
+        "path \"secret/metadata/closed/*\" { capabilities = [\"deny\"] }\npath \"secret/data/closed/*\" { capabilities = [\"deny\"] }\n";
+    let shipped =
+        source.ask("GET", "/v1/sys/policies/acl/source", Value::Null).body["data"]["policy"].as_str().expect("a policy").to_owned();
     source.policy("source", &format!("{shipped}\n{rules}"));
     let document = site.run("", 1);
     let told = document.to_string();

@@ -58,7 +58,10 @@ fn the_target_goes_back_to_its_pre_image_but_for_the_losses_that_were_planned() 
         let current = new["current"].as_u64().expect("a number");
         for (number, version) in new["versions"].as_object().expect("versions") {
             let is_old = !old["versions"][number].is_null();
-            assert!(if is_old { *version == old["versions"][number] } else { number.parse() == Ok(current) || version["state"] == "destroyed" }, "{path} {new:#}");
+            assert!(
+                if is_old { *version == old["versions"][number] } else { number.parse() == Ok(current) || version["state"] == "destroyed" },
+                "{path} {new:#}"
+            );
         }
     }
     assert!(advanced <= 2, "only merged keys advance");

@@ -29,8 +29,7 @@ pub(crate) struct Site {
 impl Site {
     /// A copy of a shipped workflow, whose source and target are at these addresses, with a healthy application.
     pub(crate) fn of(workflow: &'static str, source: &str, target: &str) -> Self {
-        let mut folder = tempfile::tempdir().expect("a folder");
-        if std::env::var_os("KEEP").is_some() { folder.disable_cleanup(true); }
+        let folder = tempfile::tempdir().expect("a folder");
         let text = std::fs::read_to_string(root().join("workflows").join(workflow)).expect("a shipped workflow");
         let (old, new) = ("http://127.0.0.1:8200", "http://127.0.0.1:8210");
         // The workflow with one server calls it by the first address.

@@ -9,7 +9,11 @@ use crate::{picture, site::Site};
 pub(crate) fn seed(server: &OpenBao, keys: usize) {
     for number in 0..keys {
         for version in 1..=(number % 3 + 1) {
-            write(server, &format!("team{}/k {number:02}", number % 2), json!({"password": format!("made-up-{number}-{version}"), "n": version}));
+            write(
+                server,
+                &format!("team{}/k {number:02}", number % 2),
+                json!({"password": format!("made-up-{number}-{version}"), "n": version}),
+            );
         }
     }
     write(server, "moo", json!({"a": null, "b": ""}));
