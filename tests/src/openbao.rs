@@ -1,4 +1,4 @@
-//! A real `OpenBao` in development mode, and a client that shares no code with ours.
+//! A real `OpenBao` in development mode or on disk, and a client that shares no code with ours.
 
 use std::{
     fs::File,
@@ -6,6 +6,7 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -18,7 +19,7 @@ const START: Duration = Duration::from_secs(60);
 
 /// A server that ends with its value, also when a test panics.
 pub struct OpenBao {
-    child: Child,
+    child: Mutex<Child>,
     folder: tempfile::TempDir,
     port: u16,
     tls: bool,
@@ -83,11 +84,11 @@ impl OpenBao {
         }
         command.env_clear().env("HOME", folder.path()).current_dir(folder.path());
         command.stdin(Stdio::null()).stdout(output.try_clone().expect("a file")).stderr(output);
-        let child = command.spawn().expect("the server starts");
+        let child = Mutex::new(command.spawn().expect("the server starts"));
         let mut server = Self { child, folder, port, tls, unseal_key: String::new() };
         let begun = Instant::now();
         while begun.elapsed() < START {
-            if server.child.try_wait().expect("a child").is_some() {
+            if server.has_ended() {
                 return None;
             }
             let output = std::fs::read_to_string(server.folder.path().join("output")).unwrap_or_default();
@@ -99,6 +100,87 @@ impl OpenBao {
             std::thread::sleep(Duration::from_millis(50));
         }
         None
+    }
+
+    /// One that keeps what it has on disk, unsealed: the only one that can be stopped and started again.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start_on_disk() -> Self {
+        let program = program();
+        for _ in 0..5 {
+            if let Some(server) = Self::try_on_disk(&program) {
+                return server;
+            }
+        }
+        panic!("OpenBao does not start")
+    }
+
+    fn try_on_disk(program: &Path) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = two_free_ports();
+        let data = folder.path().join("data");
+        let config = format!(
+            "api_addr = \"http://127.0.0.1:{port}\"\ncluster_addr = \"http://127.0.0.1:{}\"\n\
+             storage \"raft\" {{\n path = \"{}\"\n node_id = \"one\"\n}}\n\
+             listener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n tls_disable = true\n}}\n",
+            port + 1,
+            data.display()
+        );
+        std::fs::create_dir(&data).expect("a folder");
+        std::fs::write(folder.path().join("server.hcl"), config).expect("a file");
+        let child = Mutex::new(spawn_on_disk(program, folder.path()));
+        let mut server = Self { child, folder, port, tls: false, unseal_key: String::new() };
+        if !server.listens() {
+            return None;
+        }
+        let made = server.must("PUT", "/v1/sys/init", json!({"secret_shares": 1, "secret_threshold": 1}));
+        made["keys_base64"][0].as_str().expect("a key").clone_into(&mut server.unseal_key);
+        server.unseal();
+        let first = made["root_token"].as_str().expect("a token");
+        let begun = Instant::now();
+        // It answers before it can do anything.
+        let wish = json!({"id": ROOT, "policies": ["root"], "no_parent": true});
+        while server.ask_as(first, "", "POST", "/v1/auth/token/create", wish.clone()).status != 200 {
+            assert!(begun.elapsed() < START, "the server is not ready");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(server)
+    }
+
+    /// Ends the process at once, as a power failure would.
+    ///
+    /// # Panics
+    /// If another thread panicked while it did this.
+    pub fn stop(&self) {
+        let mut child = self.child.lock().expect("no panic");
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    /// Starts one that was made with [`Self::start_on_disk`] and stopped: it is sealed.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_again(&self) {
+        *self.child.lock().expect("no panic") = spawn_on_disk(&program(), self.folder.path());
+        assert!(self.listens(), "the server does not start again");
+    }
+
+    fn listens(&self) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < START && !self.has_ended() {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+
+    fn has_ended(&self) -> bool {
+        self.child.lock().expect("no panic").try_wait().expect("a child").is_some()
     }
 
     /// Where it listens.
@@ -226,9 +308,17 @@ impl OpenBao {
 impl Drop for OpenBao {
     fn drop(&mut self) {
         // It has nothing to keep: it is killed rather than asked.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
+}
+
+fn spawn_on_disk(program: &Path, folder: &Path) -> Child {
+    let output = File::create(folder.join("output")).expect("a file");
+    let mut command = Command::new(program);
+    command.arg("server").arg(format!("-config={}", folder.join("server.hcl").display()));
+    command.env_clear().env("HOME", folder).current_dir(folder);
+    command.stdin(Stdio::null()).stdout(output.try_clone().expect("a file")).stderr(output);
+    command.spawn().expect("the server starts")
 }
 
 fn program() -> PathBuf {

@@ -2,6 +2,7 @@
 
 mod application;
 mod scene;
+pub(crate) mod servers;
 
 use std::{
     fs,
@@ -20,27 +21,33 @@ const WORKFLOW: &str = "dotenv-to-age.toml";
 
 /// Builds the program and its plugins, then plays all acts in `target/demo`. Every act is checked.
 pub(crate) fn play(root: &Path) -> Result<(), Failed> {
-    println!("xtask: building cutover and its plugins (the first time this compiles Wasmtime, which takes minutes)");
-    run(cargo(root).args(["build", "--locked", "--package", "cutover-cli"]))?;
-    plugins::build(root).and_then(|modules| plugins::pack(root, &modules))?;
-
+    build(root)?;
     let start = Instant::now();
     let scene = Scene::set(root, WORKFLOW)?;
     let application = Application::start(&scene.folder)?;
-    Stage { program: plugins::cutover(root), plugins: root.join("target/plugins"), scene: &scene }.acts(&application)?;
+    let (program, folder) = (plugins::cutover(root), &scene.folder);
+    Stage { program, plugins: root.join("target/plugins"), folder, variables: Vec::new() }.acts(&scene, &application)?;
     println!("\nThe demo did what it should, in {} s. Its files are in {}.", start.elapsed().as_secs(), scene.folder.display());
     Ok(())
+}
+
+/// The program and its plugins.
+fn build(root: &Path) -> Result<(), Failed> {
+    println!("xtask: building cutover and its plugins (the first time this compiles Wasmtime, which takes minutes)");
+    run(cargo(root).args(["build", "--locked", "--package", "cutover-cli"]))?;
+    plugins::build(root).and_then(|modules| plugins::pack(root, &modules))
 }
 
 struct Stage<'s> {
     program: PathBuf,
     plugins: PathBuf,
-    scene: &'s Scene,
+    folder: &'s Path,
+    /// What the workflow's tokens are taken from.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Stage<'_> {
-    fn acts(&self, application: &Application) -> Result<(), Failed> {
-        let scene = self.scene;
+    fn acts(&self, scene: &Scene, application: &Application) -> Result<(), Failed> {
         say(&format!("The scene: {}. They are to move into store/, each encrypted with age.", scene.told()));
 
         say("Act 1. Is the workflow right? Nothing is opened and no plugin runs.");
@@ -86,7 +93,12 @@ impl Stage<'_> {
         for name in ["CUTOVER_STATE", "CUTOVER_KEY"] {
             command.env_remove(name);
         }
-        command.args(args).current_dir(&self.scene.folder).env("CUTOVER_PLUGIN_PATH", &self.plugins).stdin(Stdio::null());
+        command
+            .args(args)
+            .current_dir(self.folder)
+            .envs(self.variables.iter().cloned())
+            .env("CUTOVER_PLUGIN_PATH", &self.plugins)
+            .stdin(Stdio::null());
         let status = command.status().map_err(|error| Failed::at(&self.program, &error))?;
         println!("[exit code {}]", status.code().map_or_else(|| status.to_string(), |code| code.to_string()));
         if status.code() == Some(expected) {
@@ -97,7 +109,7 @@ impl Stage<'_> {
 
     /// The ids of the runs that are kept.
     fn runs(&self) -> Result<Vec<String>, Failed> {
-        let folder = self.scene.folder.join(".cutover/runs");
+        let folder = self.folder.join(".cutover/runs");
         let entries = fs::read_dir(&folder).map_err(|error| Failed::at(&folder, &error))?;
         Ok(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
     }

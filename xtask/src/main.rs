@@ -26,6 +26,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   demo               moves made-up secrets from files into an encrypted store and back, showing every command
+  demo --openbao     moves made-up secrets between two real servers on loopback (installs OpenBao into target/tools)
   test               builds everything and runs all tests; ends with the summary of the host's
   lint               checks the form of all code: rustfmt and clippy
   plugins            builds every plugin and test guest into target/plugins/NAME.wasm
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     let root = root();
     let outcome = match args.as_slice() {
         ["demo"] => demo::play(&root),
+        ["demo", "--openbao"] => demo::servers::play(&root),
         ["test"] => test::all(&root),
         ["lint"] => test::lint(&root),
         ["plugins"] => failed::run(failed::cargo(&root).args(["build", "--quiet", "--locked", "--package", "cutover-cli"]))

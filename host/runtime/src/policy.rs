@@ -63,6 +63,8 @@ pub struct Matched {
     pub response: ResponseRule,
     /// Places of the response that are no secrets.
     pub public_response: Vec<Pointer>,
+    /// Whether the connection's kind named those places: there the server shows only what was written at the same place.
+    pub known_response: bool,
     /// Places of the request's body that may hold plain values.
     pub public_request: Vec<Pointer>,
     /// Response headers (lower case) that are no secrets.
@@ -145,6 +147,7 @@ impl Policy {
             class,
             objects,
             response: route.response,
+            known_response: known.is_some(),
             public_response: known.map_or_else(|| route.public_response.clone(), |known| known.public_response.clone()),
             public_request: known.and_then(|known| known.public_request.clone()).unwrap_or_else(|| route.public_request.clone()),
             public_headers: self.table.public_headers,

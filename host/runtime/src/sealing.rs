@@ -37,7 +37,7 @@ mod scanner;
 mod scope;
 mod writes;
 
-pub use call::Call;
+pub use call::{Call, Shown};
 pub use entry::SealedEntry;
 pub use scanner::Scanner;
 pub use scope::Scope;

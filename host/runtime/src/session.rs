@@ -18,7 +18,7 @@ use crate::{
     equipment::{Seat, Seats},
     hook::{Body, CertificateFacts, Form, GenerateKind, Generated, LogLevel, Powers, Request, Response},
     policy::{Budget, CallLimits, Code, Hook, Matched, RequestPath},
-    sealing::{self, Leaf, Origin, Scope},
+    sealing::{self, Leaf, Origin, Scope, Shown},
 };
 
 /// The header by which the host tells how long a request took, in milliseconds: guests have no clock.
@@ -290,9 +290,14 @@ impl Session {
         let body = match (matched.response, response.body) {
             (ResponseRule::Status, _) | (_, WireResponseBody::None) => None,
             (ResponseRule::Json, WireResponseBody::Json(document)) => {
-                let mut public = matched.public_response.clone();
-                public.extend(seat.public.iter().cloned());
-                Some(self.call.seal_granting(document, &origin, &public, &seat.granted))
+                let mut shown = Shown { granted: &seat.granted, ..Shown::default() };
+                let mut public = seat.public.clone();
+                if matched.known_response {
+                    shown.known = &matched.public_response;
+                } else {
+                    public.extend(matched.public_response.iter().cloned());
+                }
+                Some(self.call.seal_showing(document, &origin, &Shown { public: &public, ..shown }))
             }
             (ResponseRule::Opaque, WireResponseBody::Json(document)) => {
                 Some(Value::from(self.call.seal_opaque(document.to_string().into_bytes(), &origin)))

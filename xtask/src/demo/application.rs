@@ -24,14 +24,20 @@ pub(super) struct Application {
 impl Application {
     /// Listens at `app.sock` in the demo's folder; healthy.
     pub(super) fn start(folder: &Path) -> Result<Self, Failed> {
+        let store = folder.join("store");
+        Self::counting(folder, move || files_below(&store).map_or(0, |files| files.len()))
+    }
+
+    /// The same for a store whose secrets are counted so.
+    pub(super) fn counting(folder: &Path, count: impl Fn() -> usize + Send + 'static) -> Result<Self, Failed> {
         let socket = folder.join("app.sock");
         let listener = UnixListener::bind(&socket).map_err(|error| Failed::at(&socket, &error))?;
         let limit = Arc::new(AtomicUsize::new(usize::MAX));
-        let (store, seen) = (folder.join("store"), Arc::clone(&limit));
+        let seen = Arc::clone(&limit);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // A caller that went away is no concern of the application.
-                drop(answer(stream, failures(&store, seen.load(Ordering::SeqCst))));
+                drop(answer(stream, count().saturating_sub(seen.load(Ordering::SeqCst))));
             }
         });
         Ok(Self { limit })
@@ -46,10 +52,6 @@ impl Application {
     pub(super) fn recover(&self) {
         self.limit.store(usize::MAX, Ordering::SeqCst);
     }
-}
-
-fn failures(store: &Path, limit: usize) -> usize {
-    files_below(store).map_or(0, |files| files.len().saturating_sub(limit))
 }
 
 /// One request, one answer (HTTP/1.1, RFC 9112).

@@ -280,6 +280,20 @@ fn a_literal_is_plain_where_it_is_public_and_no_secret() {
 }
 
 #[test]
+fn what_a_server_says_of_itself_stays_plain_though_a_secret_equals_it() {
+    let call = call();
+    let secret = call.seal(json!({"n": 1, "empty": ""}), &origin("source"), &[]);
+    write(&call, &json!({"data": secret, "custom": {"smuggled": secret["n"]}}));
+    let metadata = json!({"data": {"current_version": 1, "deletion_time": "", "custom": {"smuggled": 1}}});
+    let known = pointers(&["/data"]);
+    let shown = call.seal_showing(metadata.clone(), &origin("target"), &Shown { known: &known, ..Shown::default() });
+    assert_eq!((&shown["data"]["current_version"], &shown["data"]["deletion_time"]), (&json!(1), &json!("")));
+    assert_eq!(shown["data"]["custom"]["smuggled"], secret["n"], "what was written right there stays a secret");
+    let shown = call.seal(metadata, &origin("target"), &known);
+    assert_eq!(shown["data"]["current_version"], secret["n"], "a place that only a plugin calls public may show what it wrote");
+}
+
+#[test]
 fn tokens_are_whole_leaves_of_this_change() {
     let call = call();
     let token = read(&call, json!(SECRET));

@@ -14,7 +14,7 @@ use super::{
     entry::{Entry, Made, SealedValue},
     keypair::KeyPair,
     password, public_facts, refused,
-    scope::is_public,
+    scope::{Place, is_public},
     unusable, writes,
 };
 use crate::{
@@ -48,6 +48,18 @@ pub struct Call {
     minted: Mutex<HashSet<String>>,
 }
 
+/// The places of a response that a plugin may see.
+#[derive(Clone, Copy, Default)]
+pub struct Shown<'p> {
+    /// Public places that a manifest or a workflow names.
+    pub public: &'p [Pointer],
+    /// Public places that the connection's kind names. It knows that the server fills them, or shows there what was written
+    /// at the same place: so a secret that happens to equal a version number says nothing about that number.
+    pub known: &'p [Pointer],
+    /// Places that the workflow grants in plain: the plugin sees them, and they stay secrets for every sink.
+    pub granted: &'p [Pointer],
+}
+
 impl Call {
     pub(super) fn new(scope: Arc<Scope>) -> Self {
         Self { scope, minted: Mutex::default() }
@@ -63,20 +75,20 @@ impl Call {
     /// like a token is sealed, and so is a public value that this change wrote there as a token.
     #[must_use]
     pub fn seal(&self, document: Value, origin: &Origin, public: &[Pointer]) -> Value {
-        self.seal_granting(document, origin, public, &[])
+        self.seal_showing(document, origin, &Shown { public, ..Shown::default() })
     }
 
-    /// The same, with places that the workflow grants in plain: the plugin sees them, and they stay secrets for every sink.
+    /// The same, with more kinds of places that the plugin may see.
     #[must_use]
-    pub fn seal_granting(&self, mut document: Value, origin: &Origin, public: &[Pointer], granted: &[Pointer]) -> Value {
-        self.seal_at(&mut document, &mut Vec::new(), origin, (public, granted));
+    pub fn seal_showing(&self, mut document: Value, origin: &Origin, shown: &Shown<'_>) -> Value {
+        self.seal_at(&mut document, &mut Vec::new(), origin, shown);
         document
     }
 
     /// Seals a whole body: UTF-8 as a string, else bytes.
     #[must_use]
     pub fn seal_opaque(&self, bytes: Vec<u8>, origin: &Origin) -> String {
-        let token = self.scope.mint_read(SealedValue::bytes(bytes), origin, "", false).unwrap_or_default();
+        let token = self.scope.mint_read(SealedValue::bytes(bytes), origin, "", Place::Sealed).unwrap_or_default();
         self.own(&token);
         token
     }
@@ -238,7 +250,7 @@ impl Call {
         KeyPair::from_pem(text_of(&entry)?.expose_text().unwrap_or_default())
     }
 
-    fn seal_at(&self, value: &mut Value, path: &mut Vec<String>, origin: &Origin, shown: (&[Pointer], &[Pointer])) {
+    fn seal_at(&self, value: &mut Value, path: &mut Vec<String>, origin: &Origin, shown: &Shown<'_>) {
         match value {
             Value::Null => {}
             Value::Object(map) => {
@@ -257,9 +269,14 @@ impl Call {
             }
             scalar => {
                 let looks_sealed = scalar.as_str().is_some_and(|text| text.contains(PREFIX));
-                let is_granted = is_public(path, shown.1);
-                let may_show = (is_granted || is_public(path, shown.0)) && !looks_sealed;
-                match self.scope.mint_read(SealedValue::scalar(scalar), origin, &writes::pointer(path), may_show) {
+                let is_granted = is_public(path, shown.granted);
+                let kind = match () {
+                    () if looks_sealed => Place::Sealed,
+                    () if is_granted || is_public(path, shown.public) => Place::Public,
+                    () if is_public(path, shown.known) => Place::Known,
+                    () => Place::Sealed,
+                };
+                match self.scope.mint_read(SealedValue::scalar(scalar), origin, &writes::pointer(path), kind) {
                     Some(token) => {
                         self.own(&token);
                         *scalar = Value::from(token);

@@ -32,6 +32,17 @@ pub(super) struct State {
     pub(super) durable: Vec<SealedEntry>,
 }
 
+/// What a place of a response is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A secret's.
+    Sealed,
+    /// Not a secret's, unless the change wrote the value, wherever that was.
+    Public,
+    /// Not a secret's, unless the change wrote the value right there.
+    Known,
+}
+
 /// Decides whether values read from one role may be written to another: `Operation::allows_flow`.
 pub(super) type Flows<'a> = &'a dyn Fn(&str, &str) -> bool;
 
@@ -183,10 +194,11 @@ impl Scope {
     }
 
     /// What a response shows of a value at a place of an object: none for a value that may be public.
-    pub(super) fn mint_read(&self, value: SealedValue, origin: &Origin, place: &str, is_public: bool) -> Option<String> {
+    pub(super) fn mint_read(&self, value: SealedValue, origin: &Origin, place: &str, kind: Place) -> Option<String> {
+        let is_public = kind != Place::Sealed;
         let plain = self.plain(&value);
         let mut state = self.state();
-        let answer = origin.object.as_ref().and_then(|object| state.writes.get(object)?.find(place, &plain)).cloned();
+        let answer = origin.object.as_ref().and_then(|object| state.writes.get(object)?.find(place, &plain, kind != Place::Known)).cloned();
         match (answer, &origin.object) {
             (Some(Answer::Token(written)), _) if written != plain => {
                 // It now also stands at this origin, but who made it does not change.

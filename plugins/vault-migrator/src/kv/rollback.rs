@@ -11,7 +11,7 @@ use super::{
     settings::Settings,
     single,
     store::{self, Verb},
-    wanted::{Found, kept, target_part},
+    wanted::{Found, Slot, Wanted, kept, target_part},
     writing::{self, close_source},
 };
 
@@ -25,25 +25,39 @@ pub(crate) fn rollback(copied: &CopiedKv, pre_image: Option<&Value>, memo: Optio
     match (copied.kind, &found.history, &copied.base, pre_image) {
         (Kind::V1, ..) => single::rollback(copied, &found, pre_image, memo)?,
         (Kind::V2, Some(history), None, None) => {
-            refuse_foreign(copied, history, memo)?;
+            refuse_foreign(copied, history, memo, None)?;
             store::remove(TARGET, &copied.target)?;
         }
-        (Kind::V2, Some(history), Some(base), Some(pre_image)) => unmerge(copied, history, base, pre_image)?,
+        (Kind::V2, Some(history), Some(base), Some(pre_image)) => {
+            refuse_foreign(copied, history, memo, Some(&pre_image["latest"]))?;
+            unmerge(copied, history, base, pre_image)?;
+        }
         _ => return Err(conflict(copied, "is not as this change left it: nothing was written")),
     }
     Ok(Progress::Done(memo.cloned()))
 }
 
-/// Before a key with all its versions is removed: is all of it ours? Without a memo nobody knows what was written; the
-/// host has compared before it called.
-fn refuse_foreign(copied: &CopiedKv, history: &History, memo: Option<&Value>) -> Result<(), Failure> {
-    let Some(wrote) = memo.map(|memo| &memo["wrote"]) else { return Ok(()) };
+/// Before versions are removed: are all of them ours? Without a memo, as after an attempt that failed midway, what was
+/// written can only be the beginning of what the source has. `old` is what an earlier attempt to go back wrote.
+fn refuse_foreign(copied: &CopiedKv, history: &History, memo: Option<&Value>, old: Option<&Value>) -> Result<(), Failure> {
+    let added = || history.versions.iter().filter(|(number, _)| **number > copied.base());
+    if !added().any(|(_, version)| matches!(version, Version::Live { .. })) {
+        return Ok(());
+    }
+    let wanted = if memo.is_none() { Some(Wanted::of(copied, &copied.source()?)) } else { None };
+    let planned = wanted.as_ref().and_then(|wanted| target_part(copied, wanted.state.as_ref()));
+    let wrote = memo.map(|memo| &memo["wrote"]).or(planned).unwrap_or(&Value::Null);
+    // What was recovered for the time of one read cannot be compared any more.
+    let recovered = |number: &u64| wanted.as_ref().is_some_and(|wanted| matches!(wanted.slots.get(number), Some(Slot::Recovered(_))));
     let ours = |(number, version): (&u64, &Version)| match version {
-        Version::Live { value, .. } => *value == json!({}) || wrote["versions"][number.to_string()]["value"] == *value,
+        Version::Live { value, .. } => {
+            let written = &wrote["versions"][number.to_string()]["value"];
+            *value == json!({}) || written == value || old == Some(value) || recovered(number)
+        }
         Version::Deleted | Version::Destroyed => true,
     };
-    let newer = wrote["current"].as_u64().is_some_and(|current| history.current > current);
-    if newer || !history.versions.iter().all(ours) {
+    let newer = old.is_none() && wrote["current"].as_u64().is_some_and(|current| history.current > current);
+    if newer || !added().all(ours) {
         return Err(conflict(copied, "has versions that this change did not write"));
     }
     Ok(())

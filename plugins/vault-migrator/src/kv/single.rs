@@ -37,9 +37,10 @@ pub(crate) fn rollback(copied: &CopiedKv, found: &Found, pre_image: Option<&Valu
     if found.single.as_ref() == before {
         return Ok(());
     }
-    // Without a memo nobody knows what was written; the host has compared before it called.
-    let wrote = memo.map(|memo| &memo["wrote"]["value"]);
-    if wrote.is_some() && found.single.as_ref() != wrote {
+    // Without a memo, as after an attempt that failed, it can only be what the source has.
+    let wanted = if memo.is_none() { Wanted::of(copied, &copied.source()?).state } else { None };
+    let wrote = memo.map(|memo| &memo["wrote"]).or(wanted.as_ref()).map(|state| &state["value"]);
+    if found.single.as_ref() != wrote {
         return Err(foreign(copied));
     }
     put(copied, before)

@@ -1,0 +1,10 @@
+//! The shipped workflows between real servers, and what goes wrong on the way: the program, the plugin, the policies.
+
+mod foreign;
+mod mishap;
+mod outage;
+mod picture;
+mod probe;
+mod proxy;
+mod site;
+mod workflows;
