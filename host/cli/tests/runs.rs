@@ -311,6 +311,30 @@ fn a_world_that_moved_since_the_plan_stops_the_run_before_it_writes() {
 }
 
 #[test]
+fn what_is_in_the_way_of_a_plan_is_named_and_found_later_it_is_drift() {
+    let elsewhere = Site::new();
+    elsewhere.cutover("run w.toml --yes", 0);
+    for (on_drift, exit) in [("stop", 15), ("defer", 0)] {
+        let site = Site::with(&format!("on_drift = \"{on_drift}\""), "", "", "");
+        site.write("legacy/app.env", "API_KEY=k-0123456789abcdef\nDB_PASSWORD=another-0123456789\n");
+        site.cutover("plan w.toml --out a.cutplan", 0);
+        std::fs::create_dir_all(site.path("store/app")).expect("a folder");
+        let foreign = std::fs::read(elsewhere.path("store/app/DB_PASSWORD.json.age")).expect("a copy of another value");
+        std::fs::write(site.path("store/app/DB_PASSWORD.json.age"), &foreign).expect("written");
+
+        let document = site.document("plan w.toml", 1);
+        assert_eq!(document["error"]["code"], "CUT6061", "{document:#}");
+        let taken = "copy/target:app/DB_PASSWORD.json.age: the target holds another value";
+        assert!(document["error"]["causes"][0].as_str().is_some_and(|cause| cause.starts_with(taken)), "{document:#}");
+
+        let told = seen(&site.cutover("run a.cutplan --yes", exit));
+        assert!(told.contains("DB_PASSWORD.json.age: it cannot be made any more: the target holds another value"), "{told}");
+        assert_eq!(site.path("store/app/API_KEY.json.age").exists(), on_drift == "defer");
+        assert_eq!(std::fs::read(site.path("store/app/DB_PASSWORD.json.age")).expect("it is there"), foreign);
+    }
+}
+
+#[test]
 fn another_component_than_the_pinned_one_is_refused() {
     let site = Site::new();
     let text = std::fs::read_to_string(site.path("w.toml")).expect("a workflow");

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde_json::{Map, Value};
 use toml::{Spanned, de::DeValue};
 
-use super::{Workflow, reader::Reader};
+use super::{Workflow, dual_run, length::Length, reader::Reader};
 use crate::{
     diagnostic::{Diagnostic, Place, Placed},
     expression::Type,
@@ -134,7 +134,8 @@ impl Workflow {
     /// The values of all inputs: those of `vars`, else the defaults.
     ///
     /// # Errors
-    /// Every unknown variable, value of the wrong type and required input without a value. Values are not repeated.
+    /// Every unknown variable, value of the wrong type and required input without a value; values are not repeated.
+    /// Else every length of time that does not fit the others with these values.
     pub fn bind(&self, vars: &BTreeMap<String, String>) -> Result<Map<String, Value>, Vec<Diagnostic>> {
         let mut problems = Vec::new();
         for name in vars.keys().filter(|name| !self.inputs.contains_key(name.as_str())) {
@@ -155,6 +156,15 @@ impl Workflow {
                 Ok(value) => drop(bound.insert(name.clone(), value)),
                 Err(problem) => problems.push(problem),
             }
+        }
+        if problems.is_empty() {
+            let scope = Scope::default().with_inputs(bound.clone());
+            let unknown = |length: &Placed<Length>| {
+                let message = length.value.resolve(&scope).err()?;
+                Some(Diagnostic::error("CUT0217", length.place, message))
+            };
+            problems = self.lengths().filter_map(unknown).collect();
+            problems.extend(dual_run::misfits(self, |length| length.resolve(&scope).ok()));
         }
         if problems.is_empty() { Ok(bound) } else { Err(problems) }
     }
