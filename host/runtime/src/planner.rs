@@ -8,9 +8,9 @@ use std::{
 };
 
 use cutover_engine::{
-    Catalog, ChangeBody, ChangeId, ChangeNo, Diagnostic, Digest, Failure, Instance, Length, Manifest, Placed, Plan, PlanBuilder, PlanError, PlanHeader,
-    PlannedAgain, PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, Probe, Scope, Span, Step,
-    StepNo, Task, Wait, Work, Workflow,
+    Catalog, ChangeBody, ChangeId, ChangeNo, Diagnostic, Digest, Failure, Instance, Length, Manifest, Placed, Plan, PlanBuilder, PlanError,
+    PlanHeader, PlannedAgain, PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep,
+    Probe, Scope, Span, Step, StepNo, Task, Wait, Work, Workflow,
 };
 use serde_json::{Map, Value, json};
 use thiserror::Error;
