@@ -140,6 +140,6 @@ fn lengths_of_time_come_from_inputs_and_must_fit_each_other() {
     };
     assert_eq!(codes(&[("soak", "73h")]), [("CUT0305", Some(21))]);
     assert_eq!(codes(&[("waits", r#"{"quiet": "100h"}"#)]), [("CUT0305", Some(21))]);
-    assert_eq!(codes(&[("waits", r#"{"quiet": "0s"}"#)]), [("CUT0319", Some(37))]);
-    assert_eq!(codes(&[("waits", "{}")]), [("CUT0217", Some(37))]);
+    assert_eq!(codes(&[("waits", r#"{"quiet": "0s"}"#)]), [("CUT0319", Some(38))]);
+    assert_eq!(codes(&[("waits", "{}")]), [("CUT0217", Some(38))]);
 }
