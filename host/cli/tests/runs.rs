@@ -354,6 +354,19 @@ fn another_component_than_the_pinned_one_is_refused() {
 }
 
 #[test]
+fn the_soak_is_an_input_and_stands_in_the_plan() {
+    let dual_run = "[dual_run]\nfrom = \"copy\"\nuntil = \"retire\"\nmin = \"${inputs.soak}\"\nmax = \"72h\"";
+    let site = Site::with(&format!("[inputs]\nsoak = {{ type = \"duration\", default = \"1h\" }}\n{dual_run}"), "", "", "");
+    site.cutover("validate w.toml", 0);
+    let plan = |line: &str| site.document(line, 0);
+    let (short, long) = (plan("plan w.toml"), plan("plan w.toml --var soak=90m"));
+    assert_eq!((&short["dual_run"], &long["dual_run"]), (&"copy .. retire, 1h to 72h".into(), &"copy .. retire, 90m to 72h".into()));
+    assert_ne!(short["digest"], long["digest"]);
+    assert_eq!(site.document("plan w.toml --var soak=80h", 1)["diagnostics"][0]["code"], "CUT0305");
+    assert_eq!(site.document("plan w.toml --var soak=soon", 1)["diagnostics"][0]["code"], "CUT0317");
+}
+
+#[test]
 fn mistakes_and_missing_yes_are_told_before_anything() {
     let site = Site::new();
     site.write("bad.toml", "cutover = 1\nname = \"x\"\n[[step]]\nid = \"a\"\nuess = \"b.c\"\n");
