@@ -358,7 +358,7 @@ fn the_soak_is_an_input_and_stands_in_the_plan() {
     let dual_run = "[dual_run]\nfrom = \"copy\"\nuntil = \"retire\"\nmin = \"${inputs.soak}\"\nmax = \"72h\"";
     let site = Site::with(&format!("[inputs]\nsoak = {{ type = \"duration\", default = \"1h\" }}\n{dual_run}"), "", "", "");
     site.cutover("validate w.toml", 0);
-    let plan = |line: &str| site.document(line, 0);
+    let plan = |line: &str| site.document(line, 0)["plan"].clone();
     let (short, long) = (plan("plan w.toml"), plan("plan w.toml --var soak=90m"));
     assert_eq!((&short["dual_run"], &long["dual_run"]), (&"copy .. retire, 1h to 72h".into(), &"copy .. retire, 90m to 72h".into()));
     assert_ne!(short["digest"], long["digest"]);
