@@ -362,8 +362,10 @@ fn the_soak_is_an_input_and_stands_in_the_plan() {
     let (short, long) = (plan("plan w.toml"), plan("plan w.toml --var soak=90m"));
     assert_eq!((&short["dual_run"], &long["dual_run"]), (&"copy .. retire, 1h to 72h".into(), &"copy .. retire, 90m to 72h".into()));
     assert_ne!(short["digest"], long["digest"]);
-    assert_eq!(site.document("plan w.toml --var soak=80h", 1)["diagnostics"][0]["code"], "CUT0305");
-    assert_eq!(site.document("plan w.toml --var soak=soon", 1)["diagnostics"][0]["code"], "CUT0317");
+    for (soak, code) in [("80h", "CUT0305"), ("soon", "CUT0317")] {
+        let told = site.document(&format!("plan w.toml --var soak={soak}"), 1)["diagnostics"].clone();
+        assert!(told.as_array().is_some_and(|problems| problems.iter().any(|problem| problem["code"] == code)), "{told:#}");
+    }
 }
 
 #[test]
