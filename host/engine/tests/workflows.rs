@@ -142,4 +142,8 @@ fn lengths_of_time_come_from_inputs_and_must_fit_each_other() {
     assert_eq!(codes(&[("waits", r#"{"quiet": "100h"}"#)]), [("CUT0305", Some(21))]);
     assert_eq!(codes(&[("waits", r#"{"quiet": "0s"}"#)]), [("CUT0319", Some(38))]);
     assert_eq!(codes(&[("waits", "{}")]), [("CUT0217", Some(38))]);
+    // What the file alone shows is told with the file, not once more.
+    let (broken, told) = Workflow::parse(&text.replace("min = \"${inputs.soak}\"", "min = \"100h\""));
+    assert_eq!(told.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["CUT0305"]);
+    assert!(broken.expect("an outline").bind(&BTreeMap::new()).is_ok());
 }

@@ -10,7 +10,7 @@ use crate::{
     diagnostic::{Diagnostic, Place, Placed},
     expression::Type,
     name::is_identifier,
-    reference::{Scope, Template},
+    reference::{Scope, Segment, Template},
     timestamp::Span,
 };
 
@@ -159,12 +159,18 @@ impl Workflow {
         }
         if problems.is_empty() {
             let scope = Scope::default().with_inputs(bound.clone());
-            let unknown = |length: &Placed<Length>| {
-                let message = length.value.resolve(&scope).err()?;
-                Some(Diagnostic::error("CUT0217", length.place, message))
+            let missing = |length: &Placed<Length>| {
+                let Length::Reference(reference) = &length.value else { return None };
+                let Some(Segment::Field(name)) = reference.segments.first() else { return None };
+                // What is no input at all was reported with the file.
+                self.inputs.get(name)?;
+                let missing = reference.lookup(&scope).err()?;
+                Some(Diagnostic::error("CUT0217", length.place, missing.to_string()))
             };
-            problems = self.lengths().filter_map(unknown).collect();
-            problems.extend(dual_run::misfits(self, |length| length.resolve(&scope).ok()));
+            problems = self.lengths().filter_map(missing).collect();
+            let told = dual_run::misfits(self, Length::literal);
+            let is_new = |problem: &Diagnostic| !told.iter().any(|told| (told.code, told.place) == (problem.code, problem.place));
+            problems.extend(dual_run::misfits(self, |length| length.resolve(&scope).ok()).into_iter().filter(is_new));
         }
         if problems.is_empty() { Ok(bound) } else { Err(problems) }
     }
