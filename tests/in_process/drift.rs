@@ -1,7 +1,7 @@
 //! The world moves between plan and run.
 
-use cutover_engine::{Ending, Phase};
-use cutover_runtime::runs::HostError;
+use cutover_engine::{Ending, Phase, PlanError};
+use cutover_runtime::{planner::PlanningError, runs::HostError};
 use serde_json::json;
 
 use crate::scene::{PLUGINS, RETIRE, Scene, copy, phases};
@@ -65,8 +65,46 @@ async fn an_object_that_somebody_made_where_a_copy_was_to_go_is_drift() {
     let prepared = scene.rig.prepare(&text, &PLUGINS).await.expect("a plan");
     scene.store("a01/KEY.json.age", &json!({"value": "somebody's"}));
     let before = scene.tree();
-    let error = scene.rig.start(prepared, true).await.err().expect("the object is in the way");
-    assert!(matches!(error, HostError::Drift(_)), "{error:?}");
-    assert!(error.to_string().contains("nothing was written") && error.to_string().contains("a01/KEY.json.age"), "{error}");
+    let Err(HostError::Drift(drift)) = scene.rig.start(prepared, true).await else { panic!("the object is in the way") };
+    assert_eq!((drift.moved.len(), drift.new.len()), (1, 0), "{drift:?}");
+    let (name, how) = &drift.moved[0];
+    assert!(name.contains("a01/KEY.json.age") && how.contains("the target holds another value"), "{drift:?}");
+    assert!(drift.to_string().contains("nothing was written"), "{drift}");
+    assert_eq!(scene.tree(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_defer_an_object_in_the_way_leaves_out_its_copy_and_the_rest_moves() {
+    let scene = Scene::new().with_files(3);
+    let text = scene.workflow("on_drift = \"defer\"", "", &[&copy(""), RETIRE]);
+    let prepared = scene.rig.prepare(&text, &PLUGINS).await.expect("a plan");
+    scene.store("a01/KEY.json.age", &json!({"value": "somebody's"}));
+    let (rested, events) = scene.rig.start(prepared, true).await.expect("a run");
+    assert_eq!(rested.ending, Ending::Completed, "{events:#?}");
+    assert!(matches!(&rested.drift.moved[..], [(_, how)] if how.contains("cannot be made any more")), "{:?}", rested.drift);
+    let phases = phases(&rested.run);
+    let deferred: Vec<&String> = phases.iter().filter(|(_, phase)| **phase == Phase::Deferred).map(|(name, _)| name).collect();
+    assert_eq!(deferred.len(), 2, "the copy and its retirement: {phases:?}");
+    assert!(deferred.iter().all(|name| name.contains("a01")), "{deferred:?}");
+    assert_eq!(scene.stored("a01/KEY.json.age"), Some(json!({"value": "somebody's"})));
+    assert_eq!(scene.stored("a02/KEY.json.age"), Some(json!({"value": "value-02-0123456789abcdef"})));
+    let tree = scene.tree();
+    assert!(tree.contains_key("legacy/a01.env") && !tree.contains_key("legacy/a00.env") && !tree.contains_key("legacy/a02.env"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_plan_names_every_conflict_and_is_refused() {
+    let scene = Scene::new().with_files(8);
+    for number in 1..8 {
+        scene.store(&format!("a{number:02}/KEY.json.age"), &json!({"value": "somebody's"}));
+    }
+    let before = scene.tree();
+    let text = scene.workflow("on_drift = \"defer\"", "", &[&copy(""), RETIRE]);
+    let Err(HostError::Planning(PlanningError::Contradiction(problems))) = scene.rig.prepare(&text, &PLUGINS).await else {
+        panic!("it must be refused")
+    };
+    let [PlanError::Conflict { step, first, count }] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!((step.as_str(), first.len(), *count), ("copy", 5, 7));
+    assert!(first[0].0.as_str().contains("a01") && first[0].1.contains("another value"), "{first:?}");
     assert_eq!(scene.tree(), before);
 }

@@ -99,6 +99,8 @@ pub mod code {
     pub const DAMAGED: &str = "CUT6059";
     /// A run broke off because its journal or the disk could not be written.
     pub const BROKE_OFF: &str = "CUT6060";
+    /// Something stands where changes were to be made.
+    pub const CONFLICT: &str = "CUT6061";
     /// A probe said no, or saw too little.
     pub const PROBE: &str = "CUT4103";
     /// Old and new both worked for longer than allowed.

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use cutover_engine::RunId;
+use cutover_engine::{PlanError, RunId};
 use cutover_runtime::{
     drive::DriveError,
     journal::JournalError,
@@ -19,10 +19,7 @@ use crate::error::{CommandError, ErrorKind, code};
 pub(crate) fn refused(error: HostError) -> CommandError {
     match error {
         HostError::Drift(drift) => stale(&drift),
-        HostError::Planning(PlanningError::Contradiction(problems)) => {
-            let refusal = CommandError::no(code::WORKFLOW, "what the plugins would do cannot be one plan");
-            problems.iter().fold(refusal, |refusal, problem| refusal.because_of(problem.to_string()))
-        }
+        HostError::Planning(PlanningError::Contradiction(problems)) => contradiction(&problems),
         HostError::AtRest { run, ending } => {
             let ending = match ending {
                 cutover_engine::Ending::RolledBack => "rolled back",
@@ -34,6 +31,28 @@ pub(crate) fn refused(error: HostError) -> CommandError {
         HostError::Illegal(_) => CommandError::defect(error.to_string()),
         other => plain(&other),
     }
+}
+
+/// What the plugins planned cannot be done. Conflicts come one a line, so that each can be found.
+fn contradiction(problems: &[PlanError]) -> CommandError {
+    let is_conflict = |problem: &PlanError| matches!(problem, PlanError::Conflict { .. });
+    let refusal = if problems.iter().all(is_conflict) {
+        CommandError::no(code::CONFLICT, "something stands where changes were to be made; nothing was planned")
+    } else {
+        CommandError::no(code::WORKFLOW, "what the plugins would do cannot be one plan")
+    };
+    let refusal = problems.iter().fold(refusal, |refusal, problem| match problem {
+        PlanError::Conflict { step, first, count } => {
+            let refusal = first.iter().fold(refusal, |refusal, (id, why)| refusal.because_of(format!("{step}/{id}: {why}")));
+            let more = count.saturating_sub(first.len());
+            if more > 0 { refusal.because_of(format!("and {more} more of step `{step}`")) } else { refusal }
+        }
+        other => refusal.because_of(other.to_string()),
+    });
+    if problems.iter().any(is_conflict) {
+        return refusal.hint("take away what is in the way, or say in the step's `with` what becomes of it; then plan again");
+    }
+    refusal
 }
 
 fn plain(error: &HostError) -> CommandError {

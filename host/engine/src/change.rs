@@ -102,6 +102,9 @@ pub struct ChangeBody {
     pub losses: Vec<Loss>,
     /// How a person undoes it by hand.
     pub by_hand: String,
+    /// Why it cannot be made as things are. No change of a [`Plan`](crate::Plan) has a reason here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<String>,
 }
 
 impl ChangeBody {

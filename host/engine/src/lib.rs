@@ -34,8 +34,8 @@ pub use manifest::{
     Cardinality, Catalog, Flow, LossCode, LossWeight, Manifest, Offer, Operation, Purpose, ResponseRule, Role, Route, RouteClass,
 };
 pub use plan::{
-    Cohort, OnDrift, OnFailure, Per, Plan, PlanBuilder, PlanError, PlanHeader, PlanLine, PlanTextError, PlannedChange, PlannedConnection,
-    PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, StepNo, Work,
+    Cohort, OnDrift, OnFailure, Per, Plan, PlanBuilder, PlanError, PlanHeader, PlanLine, PlanTextError, PlannedAgain, PlannedChange,
+    PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, StepNo, Work,
 };
 pub use pointer::Pointer;
 pub use run::{Cause, IllegalEvent, Open, Phase, Run, StepOutlook, StepPhase, StuckReason};
@@ -50,6 +50,6 @@ pub use reference::{Missing, Reference, ResolveError, Root, Scope, Segment, Temp
 pub use schema::workflow_schema;
 pub use workflow::{
     Address, Binding, Body, Connection, ConnectionKind, DualRun, FileConnection, HttpConnection, HttpLogin, Input, InputType, Instance,
-    PlaintextGrant, PluginEntry, PluginOrigin, Probe, Quota, ReadRoute, Recipient, Retry, Rollout, Source, Step, StepId, Task, Uses,
-    VaultConnection, VaultLogin, Wait, Workflow, WorkflowName, authority,
+    Length, PlaintextGrant, PluginEntry, PluginOrigin, Probe, Quota, ReadRoute, Recipient, Retry, Rollout, Source, Step, StepId, Task,
+    Uses, VaultConnection, VaultLogin, Wait, Workflow, WorkflowName, authority,
 };

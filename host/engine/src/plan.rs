@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::{
-    builder::{PlanBuilder, PlanError},
+    builder::{PlanBuilder, PlanError, PlannedAgain},
     cohort::Cohort,
     text::{PlanLine, PlanTextError},
 };

@@ -49,6 +49,11 @@ fn duration(description: &str) -> Value {
     json!({ "type": "string", "pattern": "^[0-9]", "description": description, "examples": ["90s", "10m", "72h"] })
 }
 
+fn length(description: &str) -> Value {
+    let description = format!("{description} A duration, or `${{inputs.NAME}}`.");
+    json!({ "type": "string", "pattern": "^([0-9]|\\$\\{)", "description": description, "examples": ["10m", "72h", "${inputs.soak}"] })
+}
+
 fn credential(description: &str) -> Value {
     json!({ "type": "string", "pattern": "^(env|file|exec):.", "description": format!("{description} `env:NAME`, `file:PATH` or `exec:COMMAND`.") })
 }
@@ -127,7 +132,7 @@ fn dual_run() -> Value {
     closed(
         &["from", "until", "max"],
         &json!({
-            "from": name("The step that begins it."), "until": name("The step that ends it."), "min": duration("The soak."), "max": duration("The deadline."),
+            "from": name("The step that begins it."), "until": name("The step that ends it."), "min": length("The soak."), "max": length("The deadline."),
         }),
     )
 }
@@ -167,7 +172,7 @@ fn step(tasks: &[(String, &Operation)], probes: &[(String, &Operation)]) -> Valu
             "plaintext": list(&grant),
             "public": { "type": "object", "additionalProperties": pointers() },
             "gate": { "const": "wait" },
-            "for": duration("How long the gate waits."),
+            "for": length("How long the gate waits."),
             "until": { "description": "A time with a zone." },
             "verify": list(&probe(&bindings, probes)),
         }),

@@ -8,6 +8,7 @@ mod connection;
 mod dual_run;
 mod input;
 mod instance;
+mod length;
 mod limit;
 mod order;
 mod plugin;
@@ -28,6 +29,7 @@ pub use connection::{
 pub use dual_run::DualRun;
 pub use input::{Input, InputType};
 pub use instance::Instance;
+pub use length::Length;
 pub use plugin::{PluginEntry, PluginOrigin};
 pub use probe::Probe;
 pub use rollout::{Quota, Rollout};
@@ -119,6 +121,12 @@ impl Workflow {
         self.steps.iter().position(|step| step.id.value == *id)
     }
 
+    /// Every length of time that may come from an input.
+    fn lengths(&self) -> impl Iterator<Item = &Placed<Length>> {
+        let dual_run = self.dual_run.iter().flat_map(|dual_run| [&dual_run.min, &dual_run.max]);
+        self.steps.iter().filter_map(Step::wait).chain(dual_run)
+    }
+
     /// The indices of all steps that the one at `position` comes after.
     #[must_use]
     pub fn ancestors(&self, position: usize) -> BTreeSet<usize> {
@@ -198,6 +206,7 @@ fn read(reader: &mut Reader<'_>, mut fields: Fields<'_>, is_toml: bool) -> Optio
     // After a break of TOML names may be missing for no other reason than that.
     if is_toml {
         order::check_names(reader, &workflow, &names);
+        dual_run::misfits(&workflow, Length::literal).into_iter().for_each(|problem| reader.report(problem));
     }
     is_toml.then_some(workflow)
 }

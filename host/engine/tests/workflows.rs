@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cutover_engine::{Catalog, Digest, Offer, Workflow, workflow_schema};
+use cutover_engine::{Catalog, Digest, Offer, Span, Workflow, workflow_schema};
 use serde_json::{Value, json};
 
 fn folder(name: &str) -> PathBuf {
@@ -119,4 +119,31 @@ fn variables_are_bound_by_type() {
     assert_eq!(codes, [("CUT0210", Some("did you mean `regions`?")), ("CUT0317", None), ("CUT0317", None)]);
     let missing = workflow.bind(&BTreeMap::new()).expect_err("regions is required");
     assert_eq!(missing.len(), 1);
+}
+
+#[test]
+fn lengths_of_time_come_from_inputs_and_must_fit_each_other() {
+    let text = fs::read_to_string(folder("valid/soak.toml")).expect("the file can be read");
+    let workflow = Workflow::parse(&text).0.expect("the workflow is valid");
+    let bind = |vars: &[(&str, &str)]| {
+        workflow.bind(&vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>())
+    };
+    let soak = |vars: &[(&str, &str)]| {
+        let dual_run = workflow.dual_run.as_ref().expect("a dual run");
+        dual_run.min.value.resolve(&workflow.scope(bind(vars).expect("the variables fit")))
+    };
+    assert_eq!(soak(&[]), Ok(Span::seconds(3_600)));
+    assert_eq!(soak(&[("soak", "2h 30m")]), Ok(Span::seconds(9_000)));
+    let codes = |vars: &[(&str, &str)]| {
+        let problems = bind(vars).expect_err("the lengths do not fit");
+        problems.iter().map(|problem| (problem.code, problem.place.map(|place| place.line_column(&text).0))).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(&[("soak", "73h")]), [("CUT0305", Some(21))]);
+    assert_eq!(codes(&[("waits", r#"{"quiet": "100h"}"#)]), [("CUT0305", Some(21))]);
+    assert_eq!(codes(&[("waits", r#"{"quiet": "0s"}"#)]), [("CUT0319", Some(38))]);
+    assert_eq!(codes(&[("waits", "{}")]), [("CUT0217", Some(38))]);
+    // What the file alone shows is told with the file, not once more.
+    let (broken, told) = Workflow::parse(&text.replace("min = \"${inputs.soak}\"", "min = \"100h\""));
+    assert_eq!(told.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["CUT0305"]);
+    assert!(broken.expect("an outline").bind(&BTreeMap::new()).is_ok());
 }

@@ -1,15 +1,16 @@
 //! From a checked workflow to a plan: resolves references and asks the plugins what they would change.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use cutover_engine::{
-    Catalog, ChangeBody, ChangeId, Diagnostic, Digest, Failure, Instance, Manifest, Plan, PlanBuilder, PlanError, PlanHeader,
-    PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep, Probe, Scope, Step,
-    StepNo, Task, Wait, Work, Workflow,
+    Catalog, ChangeBody, ChangeId, ChangeNo, Diagnostic, Digest, Failure, Instance, Length, Manifest, Placed, Plan, PlanBuilder, PlanError,
+    PlanHeader, PlannedAgain, PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep,
+    Probe, Scope, Span, Step, StepNo, Task, Wait, Work, Workflow,
 };
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -74,8 +75,17 @@ pub enum PlanningError {
 }
 
 impl Planner<'_> {
-    /// Plans every step.
+    /// Plans every step, for a run.
     pub async fn plan(&self, inputs: Map<String, Value>) -> Result<(Plan, String), PlanningError> {
+        self.build(inputs).await?.finish().map_err(PlanningError::Contradiction)
+    }
+
+    /// Plans every step, to be compared with the plan of a run.
+    pub async fn plan_again(&self, inputs: Map<String, Value>) -> Result<PlannedAgain, PlanningError> {
+        self.build(inputs).await?.finish_again().map_err(PlanningError::Contradiction)
+    }
+
+    async fn build(&self, inputs: Map<String, Value>) -> Result<PlanBuilder, PlanningError> {
         let mut builder = PlanBuilder::new(self.header(inputs.clone()));
         let mut scope = self.workflow.scope(inputs);
         let mut outputs = Map::new();
@@ -85,7 +95,7 @@ impl Planner<'_> {
             let step = &self.workflow.steps[index];
             let needs: Vec<StepNo> = step.after.iter().flat_map(|after| self.placed(&numbers, *after)).collect();
             let Some(task) = step.task() else {
-                numbers[index] = vec![builder.add_step(self.gate(step, needs))];
+                numbers[index] = vec![builder.add_step(self.gate(step, needs, &scope)?)];
                 continue;
             };
             // A hundred thousand bodies are only kept for a step that is about them.
@@ -114,8 +124,8 @@ impl Planner<'_> {
             }
             scope = scope.with_steps(Value::Object(outputs.clone()));
         }
-        builder.set_dual_run(self.dual_run(&numbers));
-        builder.finish().map_err(PlanningError::Contradiction)
+        builder.set_dual_run(self.dual_run(&numbers, &scope)?);
+        Ok(builder)
     }
 
     fn header(&self, inputs: Map<String, Value>) -> PlanHeader {
@@ -173,14 +183,15 @@ impl Planner<'_> {
         (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
     }
 
-    fn gate(&self, step: &Step, needs: Vec<StepNo>) -> PlannedStep {
+    fn gate(&self, step: &Step, needs: Vec<StepNo>, scope: &Scope) -> Result<PlannedStep, PlanningError> {
         let (span, until) = match &step.body {
-            cutover_engine::Body::Wait(Wait::For(span)) => (Some(*span), None),
+            cutover_engine::Body::Wait(Wait::For(length)) => (Some(span(length, scope)?), None),
             cutover_engine::Body::Wait(Wait::Until(until)) => (None, Some(*until)),
             cutover_engine::Body::Task(_) => (None, None),
         };
         let place = self.place_of(step.id.place);
-        PlannedStep { id: step.id.value.to_string(), place, needs, reads: Vec::new(), linked: Vec::new(), work: Work::Wait { span, until } }
+        let work = Work::Wait { span, until };
+        Ok(PlannedStep { id: step.id.value.to_string(), place, needs, reads: Vec::new(), linked: Vec::new(), work })
     }
 
     fn planned_step(
@@ -262,10 +273,11 @@ impl Planner<'_> {
         })
     }
 
-    fn dual_run(&self, numbers: &[Vec<StepNo>]) -> Option<PlannedDualRun> {
-        let dual = self.workflow.dual_run.as_ref()?;
+    fn dual_run(&self, numbers: &[Vec<StepNo>], scope: &Scope) -> Result<Option<PlannedDualRun>, PlanningError> {
+        let Some(dual) = &self.workflow.dual_run else { return Ok(None) };
         let of = |id| self.workflow.position(id).map(|index| numbers[index].clone()).unwrap_or_default();
-        Some(PlannedDualRun { from: of(&dual.from.value), until: of(&dual.until.value), min: dual.min, max: dual.max.value })
+        let (min, max) = (span(&dual.min, scope)?, span(&dual.max, scope)?);
+        Ok(Some(PlannedDualRun { from: of(&dual.from.value), until: of(&dual.until.value), min, max }))
     }
 
     /// Asks the plugin for the step's changes, page by page; they come back only to `keep` them.
@@ -349,6 +361,12 @@ impl Planner<'_> {
     }
 }
 
+/// A length of time with the inputs as bound.
+fn span(length: &Placed<Length>, scope: &Scope) -> Result<Span, PlanningError> {
+    let wrong = |message| PlanningError::Workflow(vec![Diagnostic::error("CUT0213", length.place, message)]);
+    length.value.resolve(scope).map_err(wrong)
+}
+
 /// The changes found so far. A change about copies of several pages comes once from each; its links add up.
 #[derive(Default)]
 struct Found {
@@ -378,24 +396,20 @@ fn residue(manifest: &Manifest) -> BTreeMap<String, Vec<cutover_engine::Pointer>
 /// What moved between two plans of the same workflow: changes of the first that the second has otherwise or no
 /// more, and names of changes that only the second has.
 #[must_use]
-pub fn drift(planned: &Plan, again: &Plan) -> Drift {
-    let count = u32::try_from(planned.changes.len()).unwrap_or(u32::MAX);
-    let names: HashMap<String, cutover_engine::ChangeNo> = (0..u32::try_from(again.changes.len()).unwrap_or(u32::MAX))
-        .map(cutover_engine::ChangeNo)
-        .map(|change| (again.name_of(change), change))
-        .collect();
+pub fn drift(planned: &Plan, again: &PlannedAgain) -> Drift {
+    let mut names: HashMap<String, ChangeNo> = again.changes().map(|(change, _)| (again.name_of(change), change)).collect();
     let mut drift = Drift::default();
-    let mut known = HashSet::new();
-    for change in (0..count).map(cutover_engine::ChangeNo) {
-        let name = planned.name_of(change);
-        match names.get(&name) {
-            Some(other) if again.change(*other).body == planned.change(change).body => {}
-            Some(_) => drift.moved.push((change, "it would be changed otherwise now")),
-            None => drift.moved.push((change, "it is not there any more")),
+    for change in (0..u32::try_from(planned.changes.len()).unwrap_or(u32::MAX)).map(ChangeNo) {
+        match names.remove(&planned.name_of(change)) {
+            None => drift.moved.push((change, "it is not there any more".into())),
+            Some(other) => match again.conflict(other) {
+                Some(why) => drift.moved.push((change, format!("it cannot be made any more: {why}").into())),
+                None if again.change(other).body == planned.change(change).body => {}
+                None => drift.moved.push((change, "it would be changed otherwise now".into())),
+            },
         }
-        known.insert(name);
     }
-    drift.new = names.into_keys().filter(|name| !known.contains(name)).collect();
+    drift.new = names.into_keys().collect();
     drift.new.sort();
     drift
 }
@@ -403,8 +417,8 @@ pub fn drift(planned: &Plan, again: &Plan) -> Drift {
 /// What moved between plan and run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Drift {
-    /// Changes of the plan that are no longer as planned, and how.
-    pub moved: Vec<(cutover_engine::ChangeNo, &'static str)>,
+    /// Changes of the plan that are no longer as planned or cannot be made any more, and how.
+    pub moved: Vec<(ChangeNo, Cow<'static, str>)>,
     /// Names of changes that the plan does not have.
     pub new: Vec<String>,
 }

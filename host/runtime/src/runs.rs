@@ -7,7 +7,7 @@ mod show;
 
 use std::{future::Future, path::Path, sync::Arc};
 
-use cutover_engine::{ChangeNo, Ending, Event, FailureCase, OnDrift, Plan, Run, RunId, Span};
+use cutover_engine::{ChangeNo, Ending, Event, FailureCase, OnDrift, Plan, PlannedAgain, Run, RunId, Span};
 use zeroize::Zeroizing;
 
 pub use self::{
@@ -272,7 +272,7 @@ impl Host {
         Self::accept(plan, again)
     }
 
-    fn accept(plan: &Plan, again: Result<Plan, HostError>) -> Result<Drift, HostError> {
+    fn accept(plan: &Plan, again: Result<PlannedAgain, HostError>) -> Result<Drift, HostError> {
         let again = match again {
             // The same step was planned before: what is in its way now, or gone, is movement of the world.
             Err(HostError::Planning(PlanningError::Hook { step, failure, .. }))

@@ -104,6 +104,8 @@ pub struct Change {
     pub losses: Vec<Loss>,
     /// How a person undoes it by hand, without secrets.
     pub by_hand: String,
+    /// Why it cannot be made as things are; none if it can.
+    pub conflict: Option<String>,
 }
 
 impl Change {
@@ -119,6 +121,7 @@ impl Change {
             instruction: Value::Null,
             losses: Vec::new(),
             by_hand: String::new(),
+            conflict: None,
         }
     }
 
@@ -137,6 +140,16 @@ impl Change {
     /// The manual undo.
     pub fn by_hand(mut self, text: impl Into<String>) -> Self {
         self.by_hand = text.into();
+        self
+    }
+
+    /// Why this change cannot be made as things are, in words and without values: something else is in its place.
+    ///
+    /// Better than a failure of the whole plan: the host names every such change and plans no run with one. If the
+    /// reason came after the plan, the run stops or leaves out just this change, as its workflow says. Give the change
+    /// the id, subject and links that it would have without that reason.
+    pub fn conflict(mut self, why: impl Into<String>) -> Self {
+        self.conflict = Some(why.into());
         self
     }
 

@@ -24,9 +24,6 @@ const TARGET: &str = "target";
 /// Changes of one page of a plan.
 const PAGE: usize = 200;
 
-/// Conflicts that a refusal names; it counts the others.
-const NAMED_CONFLICTS: usize = 5;
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Input {
@@ -119,7 +116,7 @@ pub(crate) fn plan(input: &Value, cursor: Option<&str>) -> Result<Page, Failure>
     let after: Option<Position> =
         cursor.map(serde_json::from_str).transpose().map_err(|_| Failure::invalid_input("the cursor is not of this plugin"))?;
     let from = after.as_ref().map_or("", |position| &position.file);
-    let (mut changes, mut conflicts, mut last, mut next) = (Vec::new(), Vec::new(), None, None);
+    let (mut changes, mut last, mut next) = (Vec::new(), None, None);
     walk(SOURCE, &input.prefix, from, &mut |path, form| {
         for secret in secrets(path, input.each)? {
             let position = Position { file: path.to_owned(), key: secret.key.clone() };
@@ -130,17 +127,11 @@ pub(crate) fn plan(input: &Value, cursor: Option<&str>) -> Result<Page, Failure>
                 next = last.take();
                 return Ok(ControlFlow::Break(()));
             }
-            match planned(&input, path, form, secret)? {
-                Ok(change) => changes.push(change),
-                Err(conflict) => conflicts.push(conflict),
-            }
+            changes.push(planned(&input, path, form, secret)?);
             last = Some(position);
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    if !conflicts.is_empty() {
-        return Err(refusal(&conflicts));
-    }
     let next = next.map(|position: Position| json!(position).to_string());
     Ok(Page { changes, next, output: None })
 }
@@ -203,20 +194,23 @@ fn secrets(path: &str, each: Each) -> Result<Vec<Secret>, Failure> {
     })
 }
 
-/// A change, or the target that is in its way.
-fn planned(input: &Input, path: &str, form: Form, secret: Secret) -> Result<Result<Change, String>, Failure> {
+/// The change of one secret; with a conflict if its target holds another value.
+fn planned(input: &Input, path: &str, form: Form, secret: Secret) -> Result<Change, Failure> {
     let target = name::target(&input.into, path, secret.key.as_deref())?;
     let present = folder::read(TARGET, &target)?;
     let replace = input.existing == Existing::Replace;
     let (action, by_hand) = match &present {
         None => (Action::Create, format!("delete {target} from the target folder")),
-        Some(present) if !replace && present.value != secret.document => return Ok(Err(target)),
         Some(_) => (Action::Update, format!("put the captured document back to {target} in the target folder")),
     };
+    let in_the_way = !replace && present.as_ref().is_some_and(|present| present.value != secret.document);
     let piece = Piece { file: path.to_owned(), key: secret.key.clone(), wrapped: secret.wrapped };
     let summary = format!("copy {} to {target}", piece.shown());
     let change = Change::new(action, Object::new(TARGET, &target)).summary(summary).by_hand(by_hand);
-    let change = losses(path, form).into_iter().fold(change.group(group(path)), Change::loss);
+    let mut change = losses(path, form).into_iter().fold(change.group(group(path)), Change::loss);
+    if in_the_way {
+        change = change.conflict("the target holds another value; `existing = \"replace\"` would replace it");
+    }
     let copied = Copied {
         source: path.to_owned(),
         key: secret.key,
@@ -226,13 +220,7 @@ fn planned(input: &Input, path: &str, form: Form, secret: Secret) -> Result<Resu
         source_seen: fingerprint(&secret.document),
         target_seen: present.as_ref().map(folder::etag),
     };
-    change.instruct(&Instruction::Copy(copied)).map(Ok)
-}
-
-fn refusal(conflicts: &[String]) -> Failure {
-    let named = conflicts.iter().take(NAMED_CONFLICTS).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = conflicts.len().checked_sub(NAMED_CONFLICTS + 1).map(|rest| format!(" and {} more", rest + 1)).unwrap_or_default();
-    Failure::conflict(format!("{named}{more}: the target holds another value; `existing = \"replace\"` would replace it"))
+    change.instruct(&Instruction::Copy(copied))
 }
 
 /// The first folder, or the name of a file in none.

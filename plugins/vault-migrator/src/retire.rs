@@ -120,15 +120,15 @@ fn planned(object: Object, copy: &Change) -> Result<Change, Failure> {
     let live = object.path.clone();
     let aside = name::aside(&live);
     let whole = folder::whole(SOURCE, &live)?.ok_or_else(|| Failure::not_found(format!("{object} is there no longer")))?;
-    if folder::whole(SOURCE, &aside)?.is_some() {
-        return Err(Failure::conflict(format!("{SOURCE}:{aside} is in the way: move or delete it first")));
-    }
-    let change = Change::new(Action::Remove, object)
+    let mut change = Change::new(Action::Remove, object)
         .also(Object::new(SOURCE, &aside))
         .link(&copy.id)
         .summary(format!("move {live} aside to {aside}"))
         .by_hand(format!("in the legacy folder: mv '{aside}' '{live}'"));
-    let change = copy.group.as_deref().into_iter().fold(change, Change::group);
+    change.group.clone_from(&copy.group);
+    if folder::whole(SOURCE, &aside)?.is_some() {
+        change = change.conflict(format!("{SOURCE}:{aside} is in the way: move or delete it first"));
+    }
     change.instruct(&Instruction::Retire(Retired { live, aside, seen: fingerprint(&whole.text) }))
 }
 

@@ -6,7 +6,7 @@ mod svg;
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use cutover_engine::{Body, Catalog, Purpose, Step, Task, Wait, Workflow};
+use cutover_engine::{Body, Catalog, Purpose, Span, Step, Task, Wait, Workflow};
 use serde::Serialize;
 
 use super::{palette, printable, table::Table};
@@ -183,7 +183,7 @@ impl Node {
         match &step.body {
             Body::Wait(wait) => {
                 let what = match wait {
-                    Wait::For(span) => format!("wait {}", span.exact()),
+                    Wait::For(length) => format!("wait {}", length.value),
                     Wait::Until(time) => format!("wait until {time}"),
                 };
                 Self { id, sort: Sort::Gate, what, notes: Vec::new(), irreversible: false }
@@ -236,8 +236,8 @@ fn band(workflow: &Workflow) -> Option<Band> {
     let before_end = workflow.ancestors(until);
     let inside =
         |step: &usize| (*step == from || workflow.ancestors(*step).contains(&from)) && (*step == until || before_end.contains(step));
-    let max = dual.max.value.exact();
-    let span = if dual.min.0 == 0 { format!("at most {max}") } else { format!("{} to {max}", dual.min.exact()) };
+    let (min, max) = (&dual.min.value, &dual.max.value);
+    let span = if min.literal() == Some(Span(0)) { format!("at most {max}") } else { format!("{min} to {max}") };
     Some(Band { span, steps: (0..workflow.steps.len()).filter(inside).collect() })
 }
 

@@ -169,6 +169,30 @@ fn a_world_that_moved_since_the_plan_stops_the_run_before_it_writes() {
 }
 
 #[test]
+fn what_is_in_the_way_of_a_plan_is_named_and_found_later_it_is_drift() {
+    let elsewhere = Site::new();
+    elsewhere.cutover("run w.toml --yes", 0);
+    for (on_drift, exit) in [("stop", 15), ("defer", 0)] {
+        let site = Site::with(&format!("on_drift = \"{on_drift}\""), "", "", "");
+        site.write("legacy/app.env", "API_KEY=k-0123456789abcdef\nDB_PASSWORD=another-0123456789\n");
+        site.cutover("plan w.toml --out a.cutplan", 0);
+        std::fs::create_dir_all(site.path("store/app")).expect("a folder");
+        let foreign = std::fs::read(elsewhere.path("store/app/DB_PASSWORD.json.age")).expect("a copy of another value");
+        std::fs::write(site.path("store/app/DB_PASSWORD.json.age"), &foreign).expect("written");
+
+        let document = site.document("plan w.toml", 1);
+        assert_eq!(document["error"]["code"], "CUT6061", "{document:#}");
+        let taken = "copy/target:app/DB_PASSWORD.json.age: the target holds another value";
+        assert!(document["error"]["causes"][0].as_str().is_some_and(|cause| cause.starts_with(taken)), "{document:#}");
+
+        let told = seen(&site.cutover("run a.cutplan --yes", exit));
+        assert!(told.contains("DB_PASSWORD.json.age: it cannot be made any more: the target holds another value"), "{told}");
+        assert_eq!(site.path("store/app/API_KEY.json.age").exists(), on_drift == "defer");
+        assert_eq!(std::fs::read(site.path("store/app/DB_PASSWORD.json.age")).expect("it is there"), foreign);
+    }
+}
+
+#[test]
 fn another_component_than_the_pinned_one_is_refused() {
     let site = Site::new();
     let text = std::fs::read_to_string(site.path("w.toml")).expect("a workflow");
@@ -185,6 +209,21 @@ fn another_component_than_the_pinned_one_is_refused() {
     let planned = planned.expect("the program starts");
     assert!(planned.status.success(), "{}", seen(&planned));
     assert_eq!(site.document("run a.cutplan", 16)["error"]["code"], "CUT6056");
+}
+
+#[test]
+fn the_soak_is_an_input_and_stands_in_the_plan() {
+    let dual_run = "[dual_run]\nfrom = \"copy\"\nuntil = \"retire\"\nmin = \"${inputs.soak}\"\nmax = \"72h\"";
+    let site = Site::with(&format!("[inputs]\nsoak = {{ type = \"duration\", default = \"1h\" }}\n{dual_run}"), "", "", "");
+    site.cutover("validate w.toml", 0);
+    let plan = |line: &str| site.document(line, 0)["plan"].clone();
+    let (short, long) = (plan("plan w.toml"), plan("plan w.toml --var soak=90m"));
+    assert_eq!((&short["dual_run"], &long["dual_run"]), (&"copy .. retire, 1h to 72h".into(), &"copy .. retire, 90m to 72h".into()));
+    assert_ne!(short["digest"], long["digest"]);
+    for (soak, code) in [("80h", "CUT0305"), ("soon", "CUT0317")] {
+        let told = site.document(&format!("plan w.toml --var soak={soak}"), 1)["diagnostics"].clone();
+        assert!(told.as_array().is_some_and(|problems| problems.iter().any(|problem| problem["code"] == code)), "{told:#}");
+    }
 }
 
 #[test]

@@ -37,10 +37,26 @@ pub enum PlanError {
     /// A material loss that the workflow does not accept.
     #[error("step `{step}` would lose `{code}` in {count} change(s), first in `{id}`: {detail}; accept it with `accept = [\"{code}\"]`")]
     LossNotAccepted { step: String, id: ChangeId, code: String, count: u32, detail: String },
+    /// Changes that cannot be made as things are, by their plugin's own word.
+    #[error("step `{step}`: {count} change(s) cannot be made as things are: {}", conflicts(.first, *.count))]
+    Conflict { step: String, first: Vec<(ChangeId, String)>, count: usize },
     /// Two steps write one object and nothing orders them.
     #[error("steps `{first}` and `{second}` both change `{object}` and neither comes first; add `needs`")]
     Unordered { first: String, second: String, object: String },
 }
+
+/// What the plugins would do now, to be compared with a plan. It is no [`Plan`], so nothing runs it.
+#[derive(Debug)]
+pub struct PlannedAgain {
+    header: PlanHeader,
+    /// Among them those that cannot be made any more.
+    changes: Vec<PlannedChange>,
+    /// Why not, by change.
+    conflicts: HashMap<ChangeNo, String>,
+}
+
+/// Conflicts of a step that an error names; it counts the others.
+const NAMED_CONFLICTS: usize = 5;
 
 /// Collects the changes of each step and puts the plan together.
 #[derive(Debug)]
@@ -50,6 +66,7 @@ pub struct PlanBuilder {
     objects: ObjectTable,
     object_numbers: Vec<Vec<u32>>,
     ids: HashMap<(StepNo, ChangeId), ChangeNo>,
+    conflicts: HashMap<ChangeNo, String>,
     text: text::PlanWriter,
     errors: Vec<PlanError>,
 }
@@ -64,6 +81,7 @@ impl PlanBuilder {
             objects: ObjectTable::default(),
             object_numbers: Vec::new(),
             ids: HashMap::new(),
+            conflicts: HashMap::new(),
             text: text::PlanWriter::default(),
             errors: Vec::new(),
         }
@@ -117,6 +135,9 @@ impl PlanBuilder {
         }
         let links = self.links(step, body);
         self.check_losses(step, body, manifest);
+        if let Some(why) = &body.conflict {
+            self.conflicts.insert(change, why.clone());
+        }
         let objects = self.identities(step, body);
         self.text.change(step, body);
         self.object_numbers.push(objects);
@@ -126,14 +147,28 @@ impl PlanBuilder {
         }
     }
 
-    /// The plan and its text, or everything that is wrong with it.
+    /// The plan and its text, or everything that is wrong with it. No change of it has a conflict.
     pub fn finish(mut self) -> Result<(Plan, String), Vec<PlanError>> {
         self.check_order();
+        self.refuse_conflicts();
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
         let (digest, text) = self.text.finish(&self.header);
         Ok((Plan { header: self.header, changes: self.changes, objects: self.object_numbers, digest }, text))
+    }
+
+    /// What was planned only to be compared with the plan that is to run, or everything that is wrong with it.
+    ///
+    /// Here a conflict is no error, and neither is a loss that nobody accepted: what the plan did not have is movement
+    /// of the world, and the changes concerned do not run.
+    pub fn finish_again(mut self) -> Result<PlannedAgain, Vec<PlanError>> {
+        self.check_order();
+        self.errors.retain(|error| !matches!(error, PlanError::LossNotAccepted { .. }));
+        if !self.errors.is_empty() {
+            return Err(self.errors);
+        }
+        Ok(PlannedAgain { header: self.header, changes: self.changes, conflicts: self.conflicts })
     }
 
     /// Puts a plan together again from stored lines that were found whole.
@@ -204,6 +239,21 @@ impl PlanBuilder {
         }
     }
 
+    /// One error per step that has conflicts.
+    fn refuse_conflicts(&mut self) {
+        let mut conflicts: Vec<(ChangeNo, String)> = std::mem::take(&mut self.conflicts).into_iter().collect();
+        conflicts.sort_unstable();
+        let step_of = |change: ChangeNo| self.changes[change.index()].step;
+        for conflicts in conflicts.chunk_by(|one, other| step_of(one.0) == step_of(other.0)) {
+            let named = conflicts.iter().take(NAMED_CONFLICTS);
+            self.errors.push(PlanError::Conflict {
+                step: self.step_id(step_of(conflicts[0].0)),
+                first: named.map(|(change, why)| (self.changes[change.index()].id.clone(), why.clone())).collect(),
+                count: conflicts.len(),
+            });
+        }
+    }
+
     fn identities(&mut self, step: StepNo, body: &ChangeBody) -> Vec<u32> {
         let step_id = self.step_id(step);
         if body.subject.is_empty() {
@@ -250,6 +300,39 @@ impl PlanBuilder {
             }
         }
     }
+}
+
+impl PlannedAgain {
+    /// The changes, all that could be planned and those with a conflict.
+    pub fn changes(&self) -> impl Iterator<Item = (ChangeNo, &PlannedChange)> {
+        (0..).map(ChangeNo).zip(&self.changes)
+    }
+
+    /// The change of that number.
+    #[must_use]
+    pub fn change(&self, change: ChangeNo) -> &PlannedChange {
+        &self.changes[change.index()]
+    }
+
+    /// How people name a change: `step/id`.
+    #[must_use]
+    pub fn name_of(&self, change: ChangeNo) -> String {
+        let planned = self.change(change);
+        format!("{}/{}", self.header.steps[planned.step.index()].id, planned.id)
+    }
+
+    /// Why the change cannot be made any more; none if it can.
+    #[must_use]
+    pub fn conflict(&self, change: ChangeNo) -> Option<&str> {
+        self.conflicts.get(&change).map(String::as_str)
+    }
+}
+
+/// `a: why; b: why; and 2 more`.
+fn conflicts(first: &[(ChangeId, String)], count: usize) -> String {
+    let named = first.iter().map(|(id, why)| format!("`{id}`: {why}"));
+    let more = (count > first.len()).then(|| format!("and {} more", count - first.len()));
+    named.chain(more).collect::<Vec<_>>().join("; ")
 }
 
 impl PlanHeader {

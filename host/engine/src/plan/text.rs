@@ -97,6 +97,10 @@ impl Plan {
         if let Some(line) = lines.iter().position(|line| line.step.index() >= header.steps.len()) {
             return Err(PlanTextError::Line { line: line + 2, reason: "there is no such step".to_owned() });
         }
+        // No plan is written with one: whoever put it there made the digest too.
+        if let Some(line) = lines.iter().position(|line| line.body.conflict.is_some()) {
+            return Err(PlanTextError::Line { line: line + 2, reason: "the change has a conflict".to_owned() });
+        }
         Ok(PlanBuilder::from_stored(header, lines.into_iter().map(|line| (line.step, line.body)), found))
     }
 }

@@ -5,7 +5,9 @@ mod input;
 use std::collections::BTreeMap;
 
 use super::{
-    Workflow, order,
+    Workflow,
+    length::Length,
+    order,
     plugin::{PluginEntry, PluginOrigin},
     step::{Binding, Body, Step, Task, Uses},
 };
@@ -13,7 +15,7 @@ use crate::{
     diagnostic::{Diagnostic, Place, Placed, listed},
     expression::{Expression, Type, Types},
     manifest::{Cardinality, Catalog, LossWeight, Manifest, Offer, Operation, Purpose},
-    reference::Template,
+    reference::{Root, Template},
 };
 
 impl Workflow {
@@ -29,6 +31,7 @@ impl Workflow {
                 check.task(position, step, task);
             }
         }
+        check.lengths();
         let mut problems = check.problems;
         super::sort(&mut problems);
         problems
@@ -123,9 +126,37 @@ impl<'w> Check<'w> {
         }
     }
 
+    /// Lengths of time that come from inputs come from durations.
+    fn lengths(&mut self) {
+        let types = Types { inputs: Some(self.input_types()), ..Types::default() };
+        for length in self.workflow.lengths() {
+            let Length::Reference(reference) = &length.value else { continue };
+            // Out of reach is reported already.
+            if reference.all().iter().any(|part| part.root != Root::Inputs) {
+                continue;
+            }
+            match types.of(reference) {
+                Ok(Type::Duration | Type::Unknown) => {}
+                Ok(found) => {
+                    let message = format!("`{reference}` is {found}, but {} is wanted here", Type::Duration);
+                    self.report(Diagnostic::error("CUT0213", length.place, message));
+                }
+                Err((message, help)) => {
+                    let problem = Diagnostic::error("CUT0217", length.place, format!("`{reference}`: {message}"));
+                    self.report(Diagnostic { help, ..problem });
+                }
+            }
+        }
+    }
+
+    fn input_types(&self) -> Type {
+        let fields = self.workflow.inputs.iter().map(|(name, input)| (name.clone(), input.kind.known())).collect();
+        // Broken inputs are reported already; nothing follows from their absence here.
+        Type::Record { fields, open: true }
+    }
+
     /// What is known of the values that a step can reach.
     fn types(&self, position: usize, task: &Task) -> Types {
-        let inputs = self.workflow.inputs.iter().map(|(name, input)| (name.clone(), input.kind.known())).collect();
         let before = order::ancestors(&self.workflow.steps, position);
         let steps = before.into_iter().filter_map(|index| {
             let step = &self.workflow.steps[index];
@@ -137,8 +168,8 @@ impl<'w> Check<'w> {
         });
         let run = ["name", "owner"].map(|name| (name.to_owned(), Type::Text)).into();
         let types = Types {
-            // Broken inputs and steps are reported already; nothing follows from their absence here.
-            inputs: Some(Type::Record { fields: inputs, open: true }),
+            inputs: Some(self.input_types()),
+            // As broken inputs, so broken steps.
             steps: Some(Type::Record { fields: steps.collect(), open: true }),
             run: Some(Type::Record { fields: run, open: false }),
             ..Types::default()

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, fmt};
 use serde_json::{Map, Value};
 use toml::{Spanned, de::DeValue};
 
-use super::{Workflow, reader::Reader};
+use super::{Workflow, dual_run, length::Length, reader::Reader};
 use crate::{
     diagnostic::{Diagnostic, Place, Placed},
     expression::Type,
     name::is_identifier,
-    reference::{Scope, Template},
+    reference::{Scope, Segment, Template},
     timestamp::Span,
 };
 
@@ -134,7 +134,8 @@ impl Workflow {
     /// The values of all inputs: those of `vars`, else the defaults.
     ///
     /// # Errors
-    /// Every unknown variable, value of the wrong type and required input without a value. Values are not repeated.
+    /// Every unknown variable, value of the wrong type and required input without a value; values are not repeated.
+    /// Else every length of time that does not fit the others with these values.
     pub fn bind(&self, vars: &BTreeMap<String, String>) -> Result<Map<String, Value>, Vec<Diagnostic>> {
         let mut problems = Vec::new();
         for name in vars.keys().filter(|name| !self.inputs.contains_key(name.as_str())) {
@@ -155,6 +156,21 @@ impl Workflow {
                 Ok(value) => drop(bound.insert(name.clone(), value)),
                 Err(problem) => problems.push(problem),
             }
+        }
+        if problems.is_empty() {
+            let scope = Scope::default().with_inputs(bound.clone());
+            let missing = |length: &Placed<Length>| {
+                let Length::Reference(reference) = &length.value else { return None };
+                let Some(Segment::Field(name)) = reference.segments.first() else { return None };
+                // What is no input at all was reported with the file.
+                self.inputs.get(name)?;
+                let missing = reference.lookup(&scope).err()?;
+                Some(Diagnostic::error("CUT0217", length.place, missing.to_string()))
+            };
+            problems = self.lengths().filter_map(missing).collect();
+            let told = dual_run::misfits(self, Length::literal);
+            let is_new = |problem: &Diagnostic| !told.iter().any(|told| (told.code, told.place) == (problem.code, problem.place));
+            problems.extend(dual_run::misfits(self, |length| length.resolve(&scope).ok()).into_iter().filter(is_new));
         }
         if problems.is_empty() { Ok(bound) } else { Err(problems) }
     }

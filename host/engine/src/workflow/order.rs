@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Workflow,
+    length::Length,
     reader::Reader,
-    step::{Body, Step, StepId, Wait},
+    step::{Step, StepId},
 };
 use crate::{
     diagnostic::{Diagnostic, Place, Placed},
     expression::Expression,
     reference::{Reference, Root, Segment, Template},
-    timestamp::Span,
 };
 
 /// What is known by name, broken or not, so that one mistake is reported once.
@@ -115,6 +115,27 @@ pub(super) fn check_names(reader: &mut Reader<'_>, workflow: &Workflow, names: &
         }
     }
     check_dual_run(reader, workflow, names);
+    for length in workflow.lengths() {
+        check_length(reader, &length.value, length.place, names);
+    }
+}
+
+/// A length of time can come from an input only: it is known before anything is planned.
+fn check_length(reader: &mut Reader<'_>, length: &Length, place: Place, names: &Names<'_>) {
+    let Length::Reference(reference) = length else { return };
+    for part in reference.all() {
+        match (part.root, part.segments.first()) {
+            (Root::Inputs, Some(Segment::Field(name))) if !names.inputs.contains(name) => {
+                let problem = Diagnostic::error("CUT0210", place, format!("there is no input `{}`", name.escape_debug()));
+                reader.report(problem.suggest(name, names.inputs.iter().map(String::as_str)));
+            }
+            (Root::Inputs, _) => {}
+            (root, _) => {
+                let problem = Diagnostic::error("CUT0211", place, format!("`{}` is out of reach here", root.as_str()));
+                reader.report(problem.help("there is `inputs`"));
+            }
+        }
+    }
 }
 
 /// What one step can reach.
@@ -188,18 +209,5 @@ fn check_dual_run(reader: &mut Reader<'_>, workflow: &Workflow, names: &Names<'_
     if !before.contains(&from) {
         let message = format!("step `{}` does not come before `{}`", dual_run.from.value, dual_run.until.value);
         reader.error("CUT0304", dual_run.from.place, message);
-        return;
-    }
-    let between = before.iter().filter(|index| ancestors(&workflow.steps, **index).contains(&from));
-    let waits = between.filter_map(|index| match workflow.steps[*index].body {
-        Body::Wait(Wait::For(span)) => Some(span.0),
-        _ => None,
-    });
-    // Waits side by side are counted once each: that is a bound for the usual case of one after the other.
-    let waited = Span(waits.fold(0, u64::saturating_add));
-    if waited.max(dual_run.min) > dual_run.max.value && dual_run.min <= dual_run.max.value {
-        let message =
-            format!("the gates between `{}` and `{}` wait {waited}, longer than `max`", dual_run.from.value, dual_run.until.value);
-        reader.error("CUT0305", dual_run.max.place, message);
     }
 }

@@ -8,6 +8,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use super::length::Length;
 use crate::{
     diagnostic::{Anchor, Diagnostic, Place, Placed},
     expression::{Expression, SyntaxError},
@@ -277,6 +278,26 @@ impl<'t> Fields<'t> {
             return None;
         }
         Some(span)
+    }
+
+    /// A span, or one reference to it alone. A literal that is to be `positive` is longer than nothing.
+    pub(super) fn length(&mut self, reader: &mut Reader<'_>, key: &'static str, positive: bool) -> Option<Placed<Length>> {
+        let text = self.text(reader, key)?;
+        let place = text.place();
+        let node = Node::text(&text.value, text.anchor).map_err(|error| reader.syntax("CUT0113", text.anchor, &error)).ok()?;
+        let value = match node.kind {
+            NodeKind::Reference(reference, _) => Length::Reference(reference),
+            NodeKind::Constant(_) => Length::Literal(reader.keep("CUT0110", place, Span::parse(&text.value))?),
+            _ => {
+                reader.error("CUT0110", place, format!("`{key}` is a duration or one reference to it, with nothing around"));
+                return None;
+            }
+        };
+        if positive && value.literal() == Some(Span(0)) {
+            reader.error("CUT0319", place, format!("`{key}` must be longer than zero"));
+            return None;
+        }
+        Some(Placed { value, place })
     }
 
     /// One of a closed list of words.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Spanned, de::DeValue};
 
 use super::{
+    length::Length,
     probe::{self, Probe},
     reader::{Fields, Reader},
     rollout::{self, Rollout},
@@ -46,10 +47,10 @@ pub enum Body {
 }
 
 /// How long a gate waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Wait {
     /// So long after it began.
-    For(Span),
+    For(Placed<Length>),
     /// Until a point in time, in milliseconds since the Unix epoch.
     Until(crate::Timestamp),
 }
@@ -147,6 +148,14 @@ impl Step {
         }
     }
 
+    /// How long it waits, if it is a gate that waits for a span.
+    pub(super) fn wait(&self) -> Option<&Placed<Length>> {
+        match &self.body {
+            Body::Wait(Wait::For(length)) => Some(length),
+            Body::Wait(Wait::Until(_)) | Body::Task(_) => None,
+        }
+    }
+
     /// The steps whose outputs its input, `for_each` or `when` reads.
     #[must_use]
     pub fn reads(&self) -> BTreeSet<StepId> {
@@ -218,7 +227,7 @@ fn read_gate(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<Wait> {
     } else if !fields.has("for") && !fields.has("until") {
         reader.error("CUT0106", gate.place(), "a gate needs `for` or `until`");
     }
-    let span = fields.positive_span(reader, "for").map(|span| Wait::For(span.value));
+    let span = fields.length(reader, "for", true).map(Wait::For);
     span.or_else(|| read_time(reader, fields).map(Wait::Until))
 }
 

@@ -255,6 +255,32 @@ fn a_retire_change_without_a_link_does_not_plan() {
 }
 
 #[test]
+fn a_change_with_a_conflict_is_never_planned_for_a_run() {
+    let crowded = |first: &[(&str, &str, &[&str])]| {
+        let draft = Draft::new().step("copy", plain, first);
+        (0..7).fold(draft, |draft, number| draft.conflict(&format!("c{number}"), &format!("x{number}"), "it is taken"))
+    };
+    let errors = crowded(&[("a", "x", &[])]).try_plan(|_| {}).expect_err("a contradiction");
+    assert!(matches!(&errors[..], [PlanError::Conflict { count: 7, first, .. }] if first.len() == 5), "{errors:?}");
+    let text = errors[0].to_string();
+    assert!(text.contains("7 change(s)") && text.contains("`c0`: it is taken") && text.ends_with("; and 2 more"), "{text}");
+
+    let again = crowded(&[("a", "x", &[])]).again().expect("it is only compared");
+    let taken: Vec<String> =
+        again.changes().filter(|(change, _)| again.conflict(*change).is_some()).map(|(change, _)| again.name_of(change)).collect();
+    assert_eq!((taken.len(), taken[0].as_str()), (7, "copy/c0"));
+}
+
+#[test]
+fn a_stored_plan_with_a_conflict_in_it_is_not_read() {
+    let (_, text) = Draft::new().step("copy", plain, &[("a", "x", &[])]).text();
+    let lines = text.rsplit_once("{\"digest\"").expect("a trailer").0.replace(r#""by_hand":"#, r#""conflict":"taken","by_hand":"#);
+    let forged = format!("{lines}{{\"digest\":\"{}\"}}\n", cutover_engine::Digest::of(lines.as_bytes()));
+    let error = cutover_engine::Plan::read(&forged).expect_err("it has a conflict").to_string();
+    assert!(error.contains("line 2") && error.contains("conflict"), "{error}");
+}
+
+#[test]
 fn independent_steps_run_side_by_side_and_are_told_apart() {
     let beside = |step: &mut cutover_engine::PlannedStep, _: &mut _| step.needs.clear();
     let plan = Draft::new().step("one", plain, &[("a", "x", &[])]).step("two", beside, &[("a", "y", &[])]).plan(pause);

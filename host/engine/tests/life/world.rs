@@ -7,7 +7,7 @@ use std::{
 
 use cutover_engine::{
     Action, BackRelation, ChangeBody, ChangeId, ChangeNo, Cohort, Command, Digest, Ending, Event, Failure, FailureCase, Manifest, Next,
-    Object, OnDrift, OnFailure, Outcome, Per, Plan, PlanBuilder, PlanError, PlanHeader, PlannedConnection, PlannedDualRun,
+    Object, OnDrift, OnFailure, Outcome, Per, Plan, PlanBuilder, PlanError, PlanHeader, PlannedAgain, PlannedConnection, PlannedDualRun,
     PlannedOperation, PlannedProbe, PlannedStep, Proof, Purpose, Recheck, Relation, Run, Span, StepNo, Timestamp, Verdict, Work,
 };
 use serde_json::{Map, Value, json};
@@ -79,6 +79,23 @@ impl Draft {
             work: Work::Wait { span: Some(Span::seconds(seconds)), until: None },
         });
         self
+    }
+
+    /// Gives the last step one more change that cannot be made.
+    pub(crate) fn conflict(mut self, id: &str, object: &str, why: &str) -> Self {
+        let body = ChangeBody { conflict: Some(why.into()), ..body(id, object, &[]) };
+        self.builder.add_change(&body, &manifest());
+        self
+    }
+
+    /// The plan and its text.
+    pub(crate) fn text(self) -> (Plan, String) {
+        self.builder.finish().expect("a plan without contradictions")
+    }
+
+    /// Only to be compared with a plan.
+    pub(crate) fn again(self) -> Result<PlannedAgain, Vec<PlanError>> {
+        self.builder.finish_again()
     }
 
     pub(crate) fn try_plan(self, shape: impl FnOnce(&mut PlanHeader)) -> Result<Plan, Vec<PlanError>> {
@@ -178,6 +195,7 @@ fn body(id: &str, object: &str, links: &[&str]) -> ChangeBody {
         instruction: json!({"to": format!("{id}'s")}),
         losses: Vec::new(),
         by_hand: format!("put {object} back"),
+        conflict: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why the host could not plan, start, resume or roll back.
 #![expect(missing_docs, reason = "the line of a variant tells its fields")]
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use cutover_engine::{Ending, Failure, IllegalEvent, Plan, PlanTextError, PlannedPlugin, RunId};
 use thiserror::Error;
@@ -96,7 +96,7 @@ pub enum HostError {
 #[error("{}; nothing was written; plan again", drifted(.moved, .new, .refused.as_ref()))]
 pub struct DriftError {
     /// Names of changes of the plan, and how they moved.
-    pub moved: Vec<(String, &'static str)>,
+    pub moved: Vec<(String, Cow<'static, str>)>,
     /// Names of changes that the plan does not have.
     pub new: Vec<String>,
     /// A step that cannot be planned any more, and why: something is in its way now, or gone.
@@ -113,7 +113,7 @@ impl DriftError {
     }
 }
 
-fn drifted(moved: &[(String, &'static str)], new: &[String], refused: Option<&(String, Failure)>) -> String {
+fn drifted(moved: &[(String, Cow<'static, str>)], new: &[String], refused: Option<&(String, Failure)>) -> String {
     match refused {
         Some((step, failure)) => format!("step `{step}` can no longer be planned: {failure}"),
         None => format!("{} of the plan's changes no longer fit the world and {} are new", moved.len(), new.len()),

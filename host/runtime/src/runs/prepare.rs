@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use cutover_engine::{Catalog, Digest, Offer, Plan, Workflow};
+use cutover_engine::{Catalog, Digest, Offer, Plan, PlannedAgain, Workflow};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -101,7 +101,7 @@ impl Host {
         components: &Components,
         equipment: &Equipment,
         key: &Arc<SealingKey>,
-    ) -> Result<Plan, HostError> {
+    ) -> Result<PlannedAgain, HostError> {
         let header = &plan.header;
         let (workflow, _) = Workflow::parse(&header.source);
         let workflow =
@@ -120,7 +120,7 @@ impl Host {
             entropy: self.entropy.clone(),
             limits: self.limits,
         };
-        Ok(planner.plan(header.inputs.clone()).await?.0)
+        Ok(planner.plan_again(header.inputs.clone()).await?)
     }
 
     /// Loads the plan's components and opens its connections again.

@@ -120,6 +120,7 @@ pub(super) fn change_to_guest(change: ChangeBody) -> types::Change {
         instruction: change.instruction.to_string(),
         losses: change.losses.into_iter().map(|loss| types::Loss { code: loss.code, count: loss.count, detail: loss.detail }).collect(),
         by_hand: change.by_hand,
+        conflict: change.conflict,
     }
 }
 
@@ -149,6 +150,7 @@ fn change_from_guest(change: types::Change) -> Result<ChangeBody, Broken> {
         instruction: json(&change.instruction, "instruction")?,
         losses: at_most(change.losses, ITEMS, "losses")?.into_iter().map(loss).collect::<Result<_, _>>()?,
         by_hand: text::block(&change.by_hand, PROSE_BYTES),
+        conflict: change.conflict.map(|why| text::line(&why, PROSE_BYTES)),
     })
 }
 
@@ -325,6 +327,7 @@ mod tests {
             instruction: r#"{"n":9007199254740993,"d":1.0}"#.into(),
             losses: vec![types::Loss { code: "history".into(), count: 2, detail: "two versions".into() }],
             by_hand: "first\nthen".into(),
+            conflict: Some("the target holds another value".into()),
         }
     }
 
@@ -356,7 +359,9 @@ mod tests {
     fn prose_is_made_printable() {
         let mut hostile = change();
         hostile.summary = "ok\x1b[2J\n".into();
-        assert_eq!(change_from_guest(hostile).expect("well-formed").summary, "ok\\u{1b}[2J\\n");
+        hostile.conflict = Some("no\x1b[2J".into());
+        let change = change_from_guest(hostile).expect("well-formed");
+        assert_eq!((change.summary.as_str(), change.conflict.as_deref()), ("ok\\u{1b}[2J\\n", Some("no\\u{1b}[2J")));
         let failure = failure_from_guest(types::Failure::Conflict("\x07".into()));
         assert_eq!((failure.case, failure.text.as_str()), (FailureCase::Conflict, "\\u{7}"));
     }

@@ -151,6 +151,10 @@ pub mod cutover {
                 pub losses: _rt::Vec<Loss>,
                 /// How a person undoes this change by hand, without secrets.
                 pub by_hand: _rt::String,
+                /// Why this change cannot be made as things are, such as a target that holds another value; none if it can be made.
+                /// In words, without values. Id, subject and links are as they would be without that reason. The host plans no run
+                /// with such a change; if the reason came after the plan, the change has drifted.
+                pub conflict: ::core::option::Option<_rt::String>,
             }
             impl ::core::fmt::Debug for Change {
                 fn fmt(
@@ -167,6 +171,7 @@ pub mod cutover {
                         .field("instruction", &self.instruction)
                         .field("losses", &self.losses)
                         .field("by-hand", &self.by_hand)
+                        .field("conflict", &self.conflict)
                         .finish()
                 }
             }
@@ -4351,7 +4356,7 @@ pub mod exports {
                 ) -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result50 = {
+                        let result54 = {
                             let len0 = arg1;
                             let bytes0 = _rt::Vec::from_raw_parts(
                                 arg0.cast(),
@@ -4364,13 +4369,13 @@ pub mod exports {
                                 len1,
                                 len1,
                             );
-                            let base48 = arg4;
-                            let len48 = arg5;
-                            let mut result48 = _rt::Vec::with_capacity(len48);
-                            for i in 0..len48 {
-                                let base = base48
-                                    .add(i * (18 * ::core::mem::size_of::<*const u8>()));
-                                let e48 = {
+                            let base52 = arg4;
+                            let len52 = arg5;
+                            let mut result52 = _rt::Vec::with_capacity(len52);
+                            for i in 0..len52 {
+                                let base = base52
+                                    .add(i * (21 * ::core::mem::size_of::<*const u8>()));
+                                let e52 = {
                                     let l2 = *base.add(0).cast::<*mut u8>();
                                     let l3 = *base
                                         .add(::core::mem::size_of::<*const u8>())
@@ -4584,6 +4589,11 @@ pub mod exports {
                                         len47,
                                         len47,
                                     );
+                                    let l48 = i32::from(
+                                        *base
+                                            .add(18 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>(),
+                                    );
                                     super::super::super::super::cutover::plugin::types::Change {
                                         id: _rt::string_lift(bytes4),
                                         subject: result17,
@@ -4617,30 +4627,52 @@ pub mod exports {
                                         instruction: _rt::string_lift(bytes34),
                                         losses: result44,
                                         by_hand: _rt::string_lift(bytes47),
+                                        conflict: match l48 {
+                                            0 => None,
+                                            1 => {
+                                                let e = {
+                                                    let l49 = *base
+                                                        .add(19 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<*mut u8>();
+                                                    let l50 = *base
+                                                        .add(20 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<usize>();
+                                                    let len51 = l50;
+                                                    let bytes51 = _rt::Vec::from_raw_parts(
+                                                        l49.cast(),
+                                                        len51,
+                                                        len51,
+                                                    );
+                                                    _rt::string_lift(bytes51)
+                                                };
+                                                Some(e)
+                                            }
+                                            _ => _rt::invalid_enum_discriminant(),
+                                        },
                                     }
                                 };
-                                result48.push(e48);
+                                result52.push(e52);
                             }
                             _rt::cabi_dealloc(
-                                base48,
-                                len48 * (18 * ::core::mem::size_of::<*const u8>()),
+                                base52,
+                                len52 * (21 * ::core::mem::size_of::<*const u8>()),
                                 ::core::mem::size_of::<*const u8>(),
                             );
                             T_::plan(
                                 _rt::string_lift(bytes0),
                                 _rt::string_lift(bytes1),
-                                result48,
+                                result52,
                                 match arg6 {
                                     0 => None,
                                     1 => {
                                         let e = {
-                                            let len49 = arg8;
-                                            let bytes49 = _rt::Vec::from_raw_parts(
+                                            let len53 = arg8;
+                                            let bytes53 = _rt::Vec::from_raw_parts(
                                                 arg7.cast(),
-                                                len49,
-                                                len49,
+                                                len53,
+                                                len53,
                                             );
-                                            _rt::string_lift(bytes49)
+                                            _rt::string_lift(bytes53)
                                         };
                                         Some(e)
                                     }
@@ -4648,139 +4680,75 @@ pub mod exports {
                                 },
                             )
                         };
-                        let ptr51 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        match result50 {
+                        let ptr55 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result54 {
                             Ok(e) => {
-                                *ptr51.add(0).cast::<u8>() = (0i32) as u8;
+                                *ptr55.add(0).cast::<u8>() = (0i32) as u8;
                                 let Page {
-                                    changes: changes52,
-                                    next: next52,
-                                    output: output52,
+                                    changes: changes56,
+                                    next: next56,
+                                    output: output56,
                                 } = e;
-                                let vec70 = changes52;
-                                let len70 = vec70.len();
-                                let layout70 = _rt::alloc::Layout::from_size_align(
-                                        vec70.len() * (18 * ::core::mem::size_of::<*const u8>()),
+                                let vec75 = changes56;
+                                let len75 = vec75.len();
+                                let layout75 = _rt::alloc::Layout::from_size_align(
+                                        vec75.len() * (21 * ::core::mem::size_of::<*const u8>()),
                                         ::core::mem::size_of::<*const u8>(),
                                     )
                                     .unwrap();
-                                let (result70, _cleanup70) = wit_bindgen::rt::Cleanup::new(
-                                    layout70,
+                                let (result75, _cleanup75) = wit_bindgen::rt::Cleanup::new(
+                                    layout75,
                                 );
-                                if let Some(cleanup) = _cleanup70 {
+                                if let Some(cleanup) = _cleanup75 {
                                     cleanup.forget();
                                 }
-                                for (i, e) in vec70.into_iter().enumerate() {
-                                    let base = result70
-                                        .add(i * (18 * ::core::mem::size_of::<*const u8>()));
+                                for (i, e) in vec75.into_iter().enumerate() {
+                                    let base = result75
+                                        .add(i * (21 * ::core::mem::size_of::<*const u8>()));
                                     {
                                         let super::super::super::super::cutover::plugin::types::Change {
-                                            id: id53,
-                                            subject: subject53,
-                                            links: links53,
-                                            action: action53,
-                                            group: group53,
-                                            summary: summary53,
-                                            instruction: instruction53,
-                                            losses: losses53,
-                                            by_hand: by_hand53,
+                                            id: id57,
+                                            subject: subject57,
+                                            links: links57,
+                                            action: action57,
+                                            group: group57,
+                                            summary: summary57,
+                                            instruction: instruction57,
+                                            losses: losses57,
+                                            by_hand: by_hand57,
+                                            conflict: conflict57,
                                         } = e;
-                                        let vec54 = (id53.into_bytes()).into_boxed_slice();
-                                        let ptr54 = vec54.as_ptr().cast::<u8>();
-                                        let len54 = vec54.len();
-                                        ::core::mem::forget(vec54);
+                                        let vec58 = (id57.into_bytes()).into_boxed_slice();
+                                        let ptr58 = vec58.as_ptr().cast::<u8>();
+                                        let len58 = vec58.len();
+                                        ::core::mem::forget(vec58);
                                         *base
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len54;
-                                        *base.add(0).cast::<*mut u8>() = ptr54.cast_mut();
-                                        let vec59 = subject53;
-                                        let len59 = vec59.len();
-                                        let layout59 = _rt::alloc::Layout::from_size_align(
-                                                vec59.len() * (7 * ::core::mem::size_of::<*const u8>()),
+                                            .cast::<usize>() = len58;
+                                        *base.add(0).cast::<*mut u8>() = ptr58.cast_mut();
+                                        let vec63 = subject57;
+                                        let len63 = vec63.len();
+                                        let layout63 = _rt::alloc::Layout::from_size_align(
+                                                vec63.len() * (7 * ::core::mem::size_of::<*const u8>()),
                                                 ::core::mem::size_of::<*const u8>(),
                                             )
                                             .unwrap();
-                                        let (result59, _cleanup59) = wit_bindgen::rt::Cleanup::new(
-                                            layout59,
+                                        let (result63, _cleanup63) = wit_bindgen::rt::Cleanup::new(
+                                            layout63,
                                         );
-                                        if let Some(cleanup) = _cleanup59 {
+                                        if let Some(cleanup) = _cleanup63 {
                                             cleanup.forget();
                                         }
-                                        for (i, e) in vec59.into_iter().enumerate() {
-                                            let base = result59
+                                        for (i, e) in vec63.into_iter().enumerate() {
+                                            let base = result63
                                                 .add(i * (7 * ::core::mem::size_of::<*const u8>()));
                                             {
                                                 let super::super::super::super::cutover::plugin::types::Object {
-                                                    role: role55,
-                                                    member: member55,
-                                                    path: path55,
+                                                    role: role59,
+                                                    member: member59,
+                                                    path: path59,
                                                 } = e;
-                                                let vec56 = (role55.into_bytes()).into_boxed_slice();
-                                                let ptr56 = vec56.as_ptr().cast::<u8>();
-                                                let len56 = vec56.len();
-                                                ::core::mem::forget(vec56);
-                                                *base
-                                                    .add(::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len56;
-                                                *base.add(0).cast::<*mut u8>() = ptr56.cast_mut();
-                                                match member55 {
-                                                    Some(e) => {
-                                                        *base
-                                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<u8>() = (1i32) as u8;
-                                                        let vec57 = (e.into_bytes()).into_boxed_slice();
-                                                        let ptr57 = vec57.as_ptr().cast::<u8>();
-                                                        let len57 = vec57.len();
-                                                        ::core::mem::forget(vec57);
-                                                        *base
-                                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<usize>() = len57;
-                                                        *base
-                                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<*mut u8>() = ptr57.cast_mut();
-                                                    }
-                                                    None => {
-                                                        *base
-                                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<u8>() = (0i32) as u8;
-                                                    }
-                                                };
-                                                let vec58 = (path55.into_bytes()).into_boxed_slice();
-                                                let ptr58 = vec58.as_ptr().cast::<u8>();
-                                                let len58 = vec58.len();
-                                                ::core::mem::forget(vec58);
-                                                *base
-                                                    .add(6 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len58;
-                                                *base
-                                                    .add(5 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = ptr58.cast_mut();
-                                            }
-                                        }
-                                        *base
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len59;
-                                        *base
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = result59;
-                                        let vec61 = links53;
-                                        let len61 = vec61.len();
-                                        let layout61 = _rt::alloc::Layout::from_size_align(
-                                                vec61.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                                                ::core::mem::size_of::<*const u8>(),
-                                            )
-                                            .unwrap();
-                                        let (result61, _cleanup61) = wit_bindgen::rt::Cleanup::new(
-                                            layout61,
-                                        );
-                                        if let Some(cleanup) = _cleanup61 {
-                                            cleanup.forget();
-                                        }
-                                        for (i, e) in vec61.into_iter().enumerate() {
-                                            let base = result61
-                                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                                            {
-                                                let vec60 = (e.into_bytes()).into_boxed_slice();
+                                                let vec60 = (role59.into_bytes()).into_boxed_slice();
                                                 let ptr60 = vec60.as_ptr().cast::<u8>();
                                                 let len60 = vec60.len();
                                                 ::core::mem::forget(vec60);
@@ -4788,32 +4756,97 @@ pub mod exports {
                                                     .add(::core::mem::size_of::<*const u8>())
                                                     .cast::<usize>() = len60;
                                                 *base.add(0).cast::<*mut u8>() = ptr60.cast_mut();
-                                            }
-                                        }
-                                        *base
-                                            .add(5 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len61;
-                                        *base
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = result61;
-                                        *base
-                                            .add(6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (action53.clone() as i32) as u8;
-                                        match group53 {
-                                            Some(e) => {
-                                                *base
-                                                    .add(7 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<u8>() = (1i32) as u8;
-                                                let vec62 = (e.into_bytes()).into_boxed_slice();
+                                                match member59 {
+                                                    Some(e) => {
+                                                        *base
+                                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<u8>() = (1i32) as u8;
+                                                        let vec61 = (e.into_bytes()).into_boxed_slice();
+                                                        let ptr61 = vec61.as_ptr().cast::<u8>();
+                                                        let len61 = vec61.len();
+                                                        ::core::mem::forget(vec61);
+                                                        *base
+                                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>() = len61;
+                                                        *base
+                                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<*mut u8>() = ptr61.cast_mut();
+                                                    }
+                                                    None => {
+                                                        *base
+                                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<u8>() = (0i32) as u8;
+                                                    }
+                                                };
+                                                let vec62 = (path59.into_bytes()).into_boxed_slice();
                                                 let ptr62 = vec62.as_ptr().cast::<u8>();
                                                 let len62 = vec62.len();
                                                 ::core::mem::forget(vec62);
                                                 *base
-                                                    .add(9 * ::core::mem::size_of::<*const u8>())
+                                                    .add(6 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<usize>() = len62;
                                                 *base
-                                                    .add(8 * ::core::mem::size_of::<*const u8>())
+                                                    .add(5 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<*mut u8>() = ptr62.cast_mut();
+                                            }
+                                        }
+                                        *base
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len63;
+                                        *base
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = result63;
+                                        let vec65 = links57;
+                                        let len65 = vec65.len();
+                                        let layout65 = _rt::alloc::Layout::from_size_align(
+                                                vec65.len() * (2 * ::core::mem::size_of::<*const u8>()),
+                                                ::core::mem::size_of::<*const u8>(),
+                                            )
+                                            .unwrap();
+                                        let (result65, _cleanup65) = wit_bindgen::rt::Cleanup::new(
+                                            layout65,
+                                        );
+                                        if let Some(cleanup) = _cleanup65 {
+                                            cleanup.forget();
+                                        }
+                                        for (i, e) in vec65.into_iter().enumerate() {
+                                            let base = result65
+                                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                            {
+                                                let vec64 = (e.into_bytes()).into_boxed_slice();
+                                                let ptr64 = vec64.as_ptr().cast::<u8>();
+                                                let len64 = vec64.len();
+                                                ::core::mem::forget(vec64);
+                                                *base
+                                                    .add(::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len64;
+                                                *base.add(0).cast::<*mut u8>() = ptr64.cast_mut();
+                                            }
+                                        }
+                                        *base
+                                            .add(5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len65;
+                                        *base
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = result65;
+                                        *base
+                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (action57.clone() as i32) as u8;
+                                        match group57 {
+                                            Some(e) => {
+                                                *base
+                                                    .add(7 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (1i32) as u8;
+                                                let vec66 = (e.into_bytes()).into_boxed_slice();
+                                                let ptr66 = vec66.as_ptr().cast::<u8>();
+                                                let len66 = vec66.len();
+                                                ::core::mem::forget(vec66);
+                                                *base
+                                                    .add(9 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len66;
+                                                *base
+                                                    .add(8 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = ptr66.cast_mut();
                                             }
                                             None => {
                                                 *base
@@ -4821,261 +4854,283 @@ pub mod exports {
                                                     .cast::<u8>() = (0i32) as u8;
                                             }
                                         };
-                                        let vec63 = (summary53.into_bytes()).into_boxed_slice();
-                                        let ptr63 = vec63.as_ptr().cast::<u8>();
-                                        let len63 = vec63.len();
-                                        ::core::mem::forget(vec63);
+                                        let vec67 = (summary57.into_bytes()).into_boxed_slice();
+                                        let ptr67 = vec67.as_ptr().cast::<u8>();
+                                        let len67 = vec67.len();
+                                        ::core::mem::forget(vec67);
                                         *base
                                             .add(11 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len63;
+                                            .cast::<usize>() = len67;
                                         *base
                                             .add(10 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr63.cast_mut();
-                                        let vec64 = (instruction53.into_bytes()).into_boxed_slice();
-                                        let ptr64 = vec64.as_ptr().cast::<u8>();
-                                        let len64 = vec64.len();
-                                        ::core::mem::forget(vec64);
+                                            .cast::<*mut u8>() = ptr67.cast_mut();
+                                        let vec68 = (instruction57.into_bytes()).into_boxed_slice();
+                                        let ptr68 = vec68.as_ptr().cast::<u8>();
+                                        let len68 = vec68.len();
+                                        ::core::mem::forget(vec68);
                                         *base
                                             .add(13 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len64;
+                                            .cast::<usize>() = len68;
                                         *base
                                             .add(12 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr64.cast_mut();
-                                        let vec68 = losses53;
-                                        let len68 = vec68.len();
-                                        let layout68 = _rt::alloc::Layout::from_size_align(
-                                                vec68.len() * (5 * ::core::mem::size_of::<*const u8>()),
+                                            .cast::<*mut u8>() = ptr68.cast_mut();
+                                        let vec72 = losses57;
+                                        let len72 = vec72.len();
+                                        let layout72 = _rt::alloc::Layout::from_size_align(
+                                                vec72.len() * (5 * ::core::mem::size_of::<*const u8>()),
                                                 ::core::mem::size_of::<*const u8>(),
                                             )
                                             .unwrap();
-                                        let (result68, _cleanup68) = wit_bindgen::rt::Cleanup::new(
-                                            layout68,
+                                        let (result72, _cleanup72) = wit_bindgen::rt::Cleanup::new(
+                                            layout72,
                                         );
-                                        if let Some(cleanup) = _cleanup68 {
+                                        if let Some(cleanup) = _cleanup72 {
                                             cleanup.forget();
                                         }
-                                        for (i, e) in vec68.into_iter().enumerate() {
-                                            let base = result68
+                                        for (i, e) in vec72.into_iter().enumerate() {
+                                            let base = result72
                                                 .add(i * (5 * ::core::mem::size_of::<*const u8>()));
                                             {
                                                 let super::super::super::super::cutover::plugin::types::Loss {
-                                                    code: code65,
-                                                    count: count65,
-                                                    detail: detail65,
+                                                    code: code69,
+                                                    count: count69,
+                                                    detail: detail69,
                                                 } = e;
-                                                let vec66 = (code65.into_bytes()).into_boxed_slice();
-                                                let ptr66 = vec66.as_ptr().cast::<u8>();
-                                                let len66 = vec66.len();
-                                                ::core::mem::forget(vec66);
+                                                let vec70 = (code69.into_bytes()).into_boxed_slice();
+                                                let ptr70 = vec70.as_ptr().cast::<u8>();
+                                                let len70 = vec70.len();
+                                                ::core::mem::forget(vec70);
                                                 *base
                                                     .add(::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len66;
-                                                *base.add(0).cast::<*mut u8>() = ptr66.cast_mut();
+                                                    .cast::<usize>() = len70;
+                                                *base.add(0).cast::<*mut u8>() = ptr70.cast_mut();
                                                 *base
                                                     .add(2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<i32>() = _rt::as_i32(count65);
-                                                let vec67 = (detail65.into_bytes()).into_boxed_slice();
-                                                let ptr67 = vec67.as_ptr().cast::<u8>();
-                                                let len67 = vec67.len();
-                                                ::core::mem::forget(vec67);
+                                                    .cast::<i32>() = _rt::as_i32(count69);
+                                                let vec71 = (detail69.into_bytes()).into_boxed_slice();
+                                                let ptr71 = vec71.as_ptr().cast::<u8>();
+                                                let len71 = vec71.len();
+                                                ::core::mem::forget(vec71);
                                                 *base
                                                     .add(4 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len67;
+                                                    .cast::<usize>() = len71;
                                                 *base
                                                     .add(3 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = ptr67.cast_mut();
+                                                    .cast::<*mut u8>() = ptr71.cast_mut();
                                             }
                                         }
                                         *base
                                             .add(15 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len68;
+                                            .cast::<usize>() = len72;
                                         *base
                                             .add(14 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = result68;
-                                        let vec69 = (by_hand53.into_bytes()).into_boxed_slice();
-                                        let ptr69 = vec69.as_ptr().cast::<u8>();
-                                        let len69 = vec69.len();
-                                        ::core::mem::forget(vec69);
+                                            .cast::<*mut u8>() = result72;
+                                        let vec73 = (by_hand57.into_bytes()).into_boxed_slice();
+                                        let ptr73 = vec73.as_ptr().cast::<u8>();
+                                        let len73 = vec73.len();
+                                        ::core::mem::forget(vec73);
                                         *base
                                             .add(17 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len69;
+                                            .cast::<usize>() = len73;
                                         *base
                                             .add(16 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr69.cast_mut();
+                                            .cast::<*mut u8>() = ptr73.cast_mut();
+                                        match conflict57 {
+                                            Some(e) => {
+                                                *base
+                                                    .add(18 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (1i32) as u8;
+                                                let vec74 = (e.into_bytes()).into_boxed_slice();
+                                                let ptr74 = vec74.as_ptr().cast::<u8>();
+                                                let len74 = vec74.len();
+                                                ::core::mem::forget(vec74);
+                                                *base
+                                                    .add(20 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len74;
+                                                *base
+                                                    .add(19 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = ptr74.cast_mut();
+                                            }
+                                            None => {
+                                                *base
+                                                    .add(18 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (0i32) as u8;
+                                            }
+                                        };
                                     }
                                 }
-                                *ptr51
+                                *ptr55
                                     .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len70;
-                                *ptr51
+                                    .cast::<usize>() = len75;
+                                *ptr55
                                     .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = result70;
-                                match next52 {
+                                    .cast::<*mut u8>() = result75;
+                                match next56 {
                                     Some(e) => {
-                                        *ptr51
+                                        *ptr55
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (1i32) as u8;
-                                        let vec71 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr71 = vec71.as_ptr().cast::<u8>();
-                                        let len71 = vec71.len();
-                                        ::core::mem::forget(vec71);
-                                        *ptr51
+                                        let vec76 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr76 = vec76.as_ptr().cast::<u8>();
+                                        let len76 = vec76.len();
+                                        ::core::mem::forget(vec76);
+                                        *ptr55
                                             .add(5 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len71;
-                                        *ptr51
+                                            .cast::<usize>() = len76;
+                                        *ptr55
                                             .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr71.cast_mut();
+                                            .cast::<*mut u8>() = ptr76.cast_mut();
                                     }
                                     None => {
-                                        *ptr51
+                                        *ptr55
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
                                     }
                                 };
-                                match output52 {
+                                match output56 {
                                     Some(e) => {
-                                        *ptr51
+                                        *ptr55
                                             .add(6 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (1i32) as u8;
-                                        let vec72 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr72 = vec72.as_ptr().cast::<u8>();
-                                        let len72 = vec72.len();
-                                        ::core::mem::forget(vec72);
-                                        *ptr51
+                                        let vec77 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr77 = vec77.as_ptr().cast::<u8>();
+                                        let len77 = vec77.len();
+                                        ::core::mem::forget(vec77);
+                                        *ptr55
                                             .add(8 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len72;
-                                        *ptr51
+                                            .cast::<usize>() = len77;
+                                        *ptr55
                                             .add(7 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr72.cast_mut();
+                                            .cast::<*mut u8>() = ptr77.cast_mut();
                                     }
                                     None => {
-                                        *ptr51
+                                        *ptr55
                                             .add(6 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
                                     }
                                 };
                             }
                             Err(e) => {
-                                *ptr51.add(0).cast::<u8>() = (1i32) as u8;
-                                use super::super::super::super::cutover::plugin::types::Failure as V80;
+                                *ptr55.add(0).cast::<u8>() = (1i32) as u8;
+                                use super::super::super::super::cutover::plugin::types::Failure as V85;
                                 match e {
-                                    V80::InvalidInput(e) => {
-                                        *ptr51
+                                    V85::InvalidInput(e) => {
+                                        *ptr55
                                             .add(::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
-                                        let vec73 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr73 = vec73.as_ptr().cast::<u8>();
-                                        let len73 = vec73.len();
-                                        ::core::mem::forget(vec73);
-                                        *ptr51
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len73;
-                                        *ptr51
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr73.cast_mut();
-                                    }
-                                    V80::Denied(e) => {
-                                        *ptr51
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (1i32) as u8;
-                                        let vec74 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr74 = vec74.as_ptr().cast::<u8>();
-                                        let len74 = vec74.len();
-                                        ::core::mem::forget(vec74);
-                                        *ptr51
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len74;
-                                        *ptr51
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr74.cast_mut();
-                                    }
-                                    V80::NotFound(e) => {
-                                        *ptr51
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (2i32) as u8;
-                                        let vec75 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr75 = vec75.as_ptr().cast::<u8>();
-                                        let len75 = vec75.len();
-                                        ::core::mem::forget(vec75);
-                                        *ptr51
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len75;
-                                        *ptr51
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr75.cast_mut();
-                                    }
-                                    V80::Conflict(e) => {
-                                        *ptr51
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (3i32) as u8;
-                                        let vec76 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr76 = vec76.as_ptr().cast::<u8>();
-                                        let len76 = vec76.len();
-                                        ::core::mem::forget(vec76);
-                                        *ptr51
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len76;
-                                        *ptr51
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr76.cast_mut();
-                                    }
-                                    V80::RateLimited(e) => {
-                                        *ptr51
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (4i32) as u8;
-                                        *ptr51
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<i32>() = _rt::as_i32(e);
-                                    }
-                                    V80::Unavailable(e) => {
-                                        *ptr51
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (5i32) as u8;
-                                        let vec77 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr77 = vec77.as_ptr().cast::<u8>();
-                                        let len77 = vec77.len();
-                                        ::core::mem::forget(vec77);
-                                        *ptr51
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len77;
-                                        *ptr51
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr77.cast_mut();
-                                    }
-                                    V80::Unsupported(e) => {
-                                        *ptr51
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (6i32) as u8;
                                         let vec78 = (e.into_bytes()).into_boxed_slice();
                                         let ptr78 = vec78.as_ptr().cast::<u8>();
                                         let len78 = vec78.len();
                                         ::core::mem::forget(vec78);
-                                        *ptr51
+                                        *ptr55
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len78;
-                                        *ptr51
+                                        *ptr55
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr78.cast_mut();
                                     }
-                                    V80::Internal(e) => {
-                                        *ptr51
+                                    V85::Denied(e) => {
+                                        *ptr55
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (7i32) as u8;
+                                            .cast::<u8>() = (1i32) as u8;
                                         let vec79 = (e.into_bytes()).into_boxed_slice();
                                         let ptr79 = vec79.as_ptr().cast::<u8>();
                                         let len79 = vec79.len();
                                         ::core::mem::forget(vec79);
-                                        *ptr51
+                                        *ptr55
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len79;
-                                        *ptr51
+                                        *ptr55
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr79.cast_mut();
+                                    }
+                                    V85::NotFound(e) => {
+                                        *ptr55
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (2i32) as u8;
+                                        let vec80 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr80 = vec80.as_ptr().cast::<u8>();
+                                        let len80 = vec80.len();
+                                        ::core::mem::forget(vec80);
+                                        *ptr55
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len80;
+                                        *ptr55
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr80.cast_mut();
+                                    }
+                                    V85::Conflict(e) => {
+                                        *ptr55
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (3i32) as u8;
+                                        let vec81 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr81 = vec81.as_ptr().cast::<u8>();
+                                        let len81 = vec81.len();
+                                        ::core::mem::forget(vec81);
+                                        *ptr55
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len81;
+                                        *ptr55
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr81.cast_mut();
+                                    }
+                                    V85::RateLimited(e) => {
+                                        *ptr55
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (4i32) as u8;
+                                        *ptr55
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i32>() = _rt::as_i32(e);
+                                    }
+                                    V85::Unavailable(e) => {
+                                        *ptr55
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (5i32) as u8;
+                                        let vec82 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr82 = vec82.as_ptr().cast::<u8>();
+                                        let len82 = vec82.len();
+                                        ::core::mem::forget(vec82);
+                                        *ptr55
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len82;
+                                        *ptr55
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr82.cast_mut();
+                                    }
+                                    V85::Unsupported(e) => {
+                                        *ptr55
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (6i32) as u8;
+                                        let vec83 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr83 = vec83.as_ptr().cast::<u8>();
+                                        let len83 = vec83.len();
+                                        ::core::mem::forget(vec83);
+                                        *ptr55
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len83;
+                                        *ptr55
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr83.cast_mut();
+                                    }
+                                    V85::Internal(e) => {
+                                        *ptr55
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (7i32) as u8;
+                                        let vec84 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr84 = vec84.as_ptr().cast::<u8>();
+                                        let len84 = vec84.len();
+                                        ::core::mem::forget(vec84);
+                                        *ptr55
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len84;
+                                        *ptr55
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr84.cast_mut();
                                     }
                                 }
                             }
                         };
-                        ptr51
+                        ptr55
                     }
                 }
                 #[doc(hidden)]
@@ -5091,11 +5146,11 @@ pub mod exports {
                                 let l2 = *arg0
                                     .add(2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                let base36 = l1;
-                                let len36 = l2;
-                                for i in 0..len36 {
-                                    let base = base36
-                                        .add(i * (18 * ::core::mem::size_of::<*const u8>()));
+                                let base39 = l1;
+                                let len39 = l2;
+                                for i in 0..len39 {
+                                    let base = base39
+                                        .add(i * (21 * ::core::mem::size_of::<*const u8>()));
                                     {
                                         let l3 = *base.add(0).cast::<*mut u8>();
                                         let l4 = *base
@@ -5243,116 +5298,133 @@ pub mod exports {
                                             .add(17 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
                                         _rt::cabi_dealloc(l34, l35, 1);
+                                        let l36 = i32::from(
+                                            *base
+                                                .add(18 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<u8>(),
+                                        );
+                                        match l36 {
+                                            0 => {}
+                                            _ => {
+                                                let l37 = *base
+                                                    .add(19 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l38 = *base
+                                                    .add(20 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                _rt::cabi_dealloc(l37, l38, 1);
+                                            }
+                                        }
                                     }
                                 }
                                 _rt::cabi_dealloc(
-                                    base36,
-                                    len36 * (18 * ::core::mem::size_of::<*const u8>()),
+                                    base39,
+                                    len39 * (21 * ::core::mem::size_of::<*const u8>()),
                                     ::core::mem::size_of::<*const u8>(),
                                 );
-                                let l37 = i32::from(
-                                    *arg0
-                                        .add(3 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<u8>(),
-                                );
-                                match l37 {
-                                    0 => {}
-                                    _ => {
-                                        let l38 = *arg0
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l39 = *arg0
-                                            .add(5 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l38, l39, 1);
-                                    }
-                                }
                                 let l40 = i32::from(
                                     *arg0
-                                        .add(6 * ::core::mem::size_of::<*const u8>())
+                                        .add(3 * ::core::mem::size_of::<*const u8>())
                                         .cast::<u8>(),
                                 );
                                 match l40 {
                                     0 => {}
                                     _ => {
                                         let l41 = *arg0
-                                            .add(7 * ::core::mem::size_of::<*const u8>())
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
                                         let l42 = *arg0
-                                            .add(8 * ::core::mem::size_of::<*const u8>())
+                                            .add(5 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
                                         _rt::cabi_dealloc(l41, l42, 1);
                                     }
                                 }
-                            }
-                            _ => {
                                 let l43 = i32::from(
-                                    *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                    *arg0
+                                        .add(6 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>(),
                                 );
                                 match l43 {
-                                    0 => {
+                                    0 => {}
+                                    _ => {
                                         let l44 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .add(7 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
                                         let l45 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .add(8 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
                                         _rt::cabi_dealloc(l44, l45, 1);
                                     }
-                                    1 => {
-                                        let l46 = *arg0
+                                }
+                            }
+                            _ => {
+                                let l46 = i32::from(
+                                    *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                match l46 {
+                                    0 => {
+                                        let l47 = *arg0
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
-                                        let l47 = *arg0
+                                        let l48 = *arg0
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
-                                        _rt::cabi_dealloc(l46, l47, 1);
+                                        _rt::cabi_dealloc(l47, l48, 1);
+                                    }
+                                    1 => {
+                                        let l49 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l50 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l49, l50, 1);
                                     }
                                     2 => {
-                                        let l48 = *arg0
+                                        let l51 = *arg0
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
-                                        let l49 = *arg0
+                                        let l52 = *arg0
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
-                                        _rt::cabi_dealloc(l48, l49, 1);
+                                        _rt::cabi_dealloc(l51, l52, 1);
                                     }
                                     3 => {
-                                        let l50 = *arg0
+                                        let l53 = *arg0
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
-                                        let l51 = *arg0
+                                        let l54 = *arg0
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
-                                        _rt::cabi_dealloc(l50, l51, 1);
+                                        _rt::cabi_dealloc(l53, l54, 1);
                                     }
                                     4 => {}
                                     5 => {
-                                        let l52 = *arg0
+                                        let l55 = *arg0
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
-                                        let l53 = *arg0
+                                        let l56 = *arg0
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
-                                        _rt::cabi_dealloc(l52, l53, 1);
+                                        _rt::cabi_dealloc(l55, l56, 1);
                                     }
                                     6 => {
-                                        let l54 = *arg0
+                                        let l57 = *arg0
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
-                                        let l55 = *arg0
+                                        let l58 = *arg0
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
-                                        _rt::cabi_dealloc(l54, l55, 1);
+                                        _rt::cabi_dealloc(l57, l58, 1);
                                     }
                                     _ => {
-                                        let l56 = *arg0
+                                        let l59 = *arg0
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
-                                        let l57 = *arg0
+                                        let l60 = *arg0
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
-                                        _rt::cabi_dealloc(l56, l57, 1);
+                                        _rt::cabi_dealloc(l59, l60, 1);
                                     }
                                 }
                             }
@@ -5364,7 +5436,7 @@ pub mod exports {
                 pub unsafe fn _export_capture_cabi<T_: Guest>(arg0: *mut u8) -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result61 = {
+                        let result65 = {
                             let l0 = *arg0.add(0).cast::<*mut u8>();
                             let l1 = *arg0
                                 .add(::core::mem::size_of::<*const u8>())
@@ -5627,6 +5699,11 @@ pub mod exports {
                                 len60,
                                 len60,
                             );
+                            let l61 = i32::from(
+                                *arg0
+                                    .add(24 + 26 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
                             T_::capture(
                                 super::super::super::super::cutover::plugin::types::Context {
                                     run: _rt::string_lift(bytes2),
@@ -5670,188 +5747,210 @@ pub mod exports {
                                     instruction: _rt::string_lift(bytes47),
                                     losses: result57,
                                     by_hand: _rt::string_lift(bytes60),
+                                    conflict: match l61 {
+                                        0 => None,
+                                        1 => {
+                                            let e = {
+                                                let l62 = *arg0
+                                                    .add(24 + 27 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l63 = *arg0
+                                                    .add(24 + 28 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len64 = l63;
+                                                let bytes64 = _rt::Vec::from_raw_parts(
+                                                    l62.cast(),
+                                                    len64,
+                                                    len64,
+                                                );
+                                                _rt::string_lift(bytes64)
+                                            };
+                                            Some(e)
+                                        }
+                                        _ => _rt::invalid_enum_discriminant(),
+                                    },
                                 },
                             )
                         };
                         _rt::cabi_dealloc(
                             arg0,
-                            24 + 26 * ::core::mem::size_of::<*const u8>(),
+                            32 + 28 * ::core::mem::size_of::<*const u8>(),
                             8,
                         );
-                        let ptr62 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        match result61 {
+                        let ptr66 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result65 {
                             Ok(e) => {
-                                *ptr62.add(0).cast::<u8>() = (0i32) as u8;
+                                *ptr66.add(0).cast::<u8>() = (0i32) as u8;
                                 let super::super::super::super::cutover::plugin::types::Snapshot {
-                                    state: state63,
-                                    expected: expected63,
+                                    state: state67,
+                                    expected: expected67,
                                 } = e;
-                                match state63 {
+                                match state67 {
                                     Some(e) => {
-                                        *ptr62
+                                        *ptr66
                                             .add(::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (1i32) as u8;
-                                        let vec64 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr64 = vec64.as_ptr().cast::<u8>();
-                                        let len64 = vec64.len();
-                                        ::core::mem::forget(vec64);
-                                        *ptr62
+                                        let vec68 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr68 = vec68.as_ptr().cast::<u8>();
+                                        let len68 = vec68.len();
+                                        ::core::mem::forget(vec68);
+                                        *ptr66
                                             .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len64;
-                                        *ptr62
+                                            .cast::<usize>() = len68;
+                                        *ptr66
                                             .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr64.cast_mut();
+                                            .cast::<*mut u8>() = ptr68.cast_mut();
                                     }
                                     None => {
-                                        *ptr62
+                                        *ptr66
                                             .add(::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
                                     }
                                 };
-                                match expected63 {
+                                match expected67 {
                                     Some(e) => {
-                                        *ptr62
+                                        *ptr66
                                             .add(4 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (1i32) as u8;
-                                        let vec65 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr65 = vec65.as_ptr().cast::<u8>();
-                                        let len65 = vec65.len();
-                                        ::core::mem::forget(vec65);
-                                        *ptr62
+                                        let vec69 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr69 = vec69.as_ptr().cast::<u8>();
+                                        let len69 = vec69.len();
+                                        ::core::mem::forget(vec69);
+                                        *ptr66
                                             .add(6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len65;
-                                        *ptr62
+                                            .cast::<usize>() = len69;
+                                        *ptr66
                                             .add(5 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr65.cast_mut();
+                                            .cast::<*mut u8>() = ptr69.cast_mut();
                                     }
                                     None => {
-                                        *ptr62
+                                        *ptr66
                                             .add(4 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
                                     }
                                 };
                             }
                             Err(e) => {
-                                *ptr62.add(0).cast::<u8>() = (1i32) as u8;
-                                use super::super::super::super::cutover::plugin::types::Failure as V73;
+                                *ptr66.add(0).cast::<u8>() = (1i32) as u8;
+                                use super::super::super::super::cutover::plugin::types::Failure as V77;
                                 match e {
-                                    V73::InvalidInput(e) => {
-                                        *ptr62
+                                    V77::InvalidInput(e) => {
+                                        *ptr66
                                             .add(::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
-                                        let vec66 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr66 = vec66.as_ptr().cast::<u8>();
-                                        let len66 = vec66.len();
-                                        ::core::mem::forget(vec66);
-                                        *ptr62
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len66;
-                                        *ptr62
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr66.cast_mut();
-                                    }
-                                    V73::Denied(e) => {
-                                        *ptr62
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (1i32) as u8;
-                                        let vec67 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr67 = vec67.as_ptr().cast::<u8>();
-                                        let len67 = vec67.len();
-                                        ::core::mem::forget(vec67);
-                                        *ptr62
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len67;
-                                        *ptr62
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr67.cast_mut();
-                                    }
-                                    V73::NotFound(e) => {
-                                        *ptr62
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (2i32) as u8;
-                                        let vec68 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr68 = vec68.as_ptr().cast::<u8>();
-                                        let len68 = vec68.len();
-                                        ::core::mem::forget(vec68);
-                                        *ptr62
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len68;
-                                        *ptr62
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr68.cast_mut();
-                                    }
-                                    V73::Conflict(e) => {
-                                        *ptr62
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (3i32) as u8;
-                                        let vec69 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr69 = vec69.as_ptr().cast::<u8>();
-                                        let len69 = vec69.len();
-                                        ::core::mem::forget(vec69);
-                                        *ptr62
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len69;
-                                        *ptr62
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr69.cast_mut();
-                                    }
-                                    V73::RateLimited(e) => {
-                                        *ptr62
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (4i32) as u8;
-                                        *ptr62
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<i32>() = _rt::as_i32(e);
-                                    }
-                                    V73::Unavailable(e) => {
-                                        *ptr62
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (5i32) as u8;
                                         let vec70 = (e.into_bytes()).into_boxed_slice();
                                         let ptr70 = vec70.as_ptr().cast::<u8>();
                                         let len70 = vec70.len();
                                         ::core::mem::forget(vec70);
-                                        *ptr62
+                                        *ptr66
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len70;
-                                        *ptr62
+                                        *ptr66
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr70.cast_mut();
                                     }
-                                    V73::Unsupported(e) => {
-                                        *ptr62
+                                    V77::Denied(e) => {
+                                        *ptr66
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (6i32) as u8;
+                                            .cast::<u8>() = (1i32) as u8;
                                         let vec71 = (e.into_bytes()).into_boxed_slice();
                                         let ptr71 = vec71.as_ptr().cast::<u8>();
                                         let len71 = vec71.len();
                                         ::core::mem::forget(vec71);
-                                        *ptr62
+                                        *ptr66
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len71;
-                                        *ptr62
+                                        *ptr66
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr71.cast_mut();
                                     }
-                                    V73::Internal(e) => {
-                                        *ptr62
+                                    V77::NotFound(e) => {
+                                        *ptr66
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (7i32) as u8;
+                                            .cast::<u8>() = (2i32) as u8;
                                         let vec72 = (e.into_bytes()).into_boxed_slice();
                                         let ptr72 = vec72.as_ptr().cast::<u8>();
                                         let len72 = vec72.len();
                                         ::core::mem::forget(vec72);
-                                        *ptr62
+                                        *ptr66
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len72;
-                                        *ptr62
+                                        *ptr66
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr72.cast_mut();
+                                    }
+                                    V77::Conflict(e) => {
+                                        *ptr66
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (3i32) as u8;
+                                        let vec73 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr73 = vec73.as_ptr().cast::<u8>();
+                                        let len73 = vec73.len();
+                                        ::core::mem::forget(vec73);
+                                        *ptr66
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len73;
+                                        *ptr66
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr73.cast_mut();
+                                    }
+                                    V77::RateLimited(e) => {
+                                        *ptr66
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (4i32) as u8;
+                                        *ptr66
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i32>() = _rt::as_i32(e);
+                                    }
+                                    V77::Unavailable(e) => {
+                                        *ptr66
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (5i32) as u8;
+                                        let vec74 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr74 = vec74.as_ptr().cast::<u8>();
+                                        let len74 = vec74.len();
+                                        ::core::mem::forget(vec74);
+                                        *ptr66
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len74;
+                                        *ptr66
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr74.cast_mut();
+                                    }
+                                    V77::Unsupported(e) => {
+                                        *ptr66
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (6i32) as u8;
+                                        let vec75 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr75 = vec75.as_ptr().cast::<u8>();
+                                        let len75 = vec75.len();
+                                        ::core::mem::forget(vec75);
+                                        *ptr66
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len75;
+                                        *ptr66
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr75.cast_mut();
+                                    }
+                                    V77::Internal(e) => {
+                                        *ptr66
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (7i32) as u8;
+                                        let vec76 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr76 = vec76.as_ptr().cast::<u8>();
+                                        let len76 = vec76.len();
+                                        ::core::mem::forget(vec76);
+                                        *ptr66
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len76;
+                                        *ptr66
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr76.cast_mut();
                                     }
                                 }
                             }
                         };
-                        ptr62
+                        ptr66
                     }
                 }
                 #[doc(hidden)]
@@ -5973,1381 +6072,7 @@ pub mod exports {
                 pub unsafe fn _export_apply_cabi<T_: Guest>(arg0: *mut u8) -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result69 = {
-                            let l0 = *arg0.add(0).cast::<*mut u8>();
-                            let l1 = *arg0
-                                .add(::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len2 = l1;
-                            let bytes2 = _rt::Vec::from_raw_parts(l0.cast(), len2, len2);
-                            let l3 = *arg0
-                                .add(2 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l4 = *arg0
-                                .add(3 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len5 = l4;
-                            let bytes5 = _rt::Vec::from_raw_parts(l3.cast(), len5, len5);
-                            let l6 = *arg0
-                                .add(4 * ::core::mem::size_of::<*const u8>())
-                                .cast::<i32>();
-                            let l7 = *arg0
-                                .add(8 + 4 * ::core::mem::size_of::<*const u8>())
-                                .cast::<i64>();
-                            let l8 = *arg0
-                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
-                                .cast::<i64>();
-                            let l9 = *arg0
-                                .add(24 + 4 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l10 = *arg0
-                                .add(24 + 5 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len11 = l10;
-                            let bytes11 = _rt::Vec::from_raw_parts(
-                                l9.cast(),
-                                len11,
-                                len11,
-                            );
-                            let l12 = *arg0
-                                .add(24 + 6 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l13 = *arg0
-                                .add(24 + 7 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len14 = l13;
-                            let bytes14 = _rt::Vec::from_raw_parts(
-                                l12.cast(),
-                                len14,
-                                len14,
-                            );
-                            let l15 = *arg0
-                                .add(24 + 8 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l16 = *arg0
-                                .add(24 + 9 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len17 = l16;
-                            let bytes17 = _rt::Vec::from_raw_parts(
-                                l15.cast(),
-                                len17,
-                                len17,
-                            );
-                            let l18 = *arg0
-                                .add(24 + 10 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l19 = *arg0
-                                .add(24 + 11 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let base30 = l18;
-                            let len30 = l19;
-                            let mut result30 = _rt::Vec::with_capacity(len30);
-                            for i in 0..len30 {
-                                let base = base30
-                                    .add(i * (7 * ::core::mem::size_of::<*const u8>()));
-                                let e30 = {
-                                    let l20 = *base.add(0).cast::<*mut u8>();
-                                    let l21 = *base
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len22 = l21;
-                                    let bytes22 = _rt::Vec::from_raw_parts(
-                                        l20.cast(),
-                                        len22,
-                                        len22,
-                                    );
-                                    let l23 = i32::from(
-                                        *base
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>(),
-                                    );
-                                    let l27 = *base
-                                        .add(5 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l28 = *base
-                                        .add(6 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len29 = l28;
-                                    let bytes29 = _rt::Vec::from_raw_parts(
-                                        l27.cast(),
-                                        len29,
-                                        len29,
-                                    );
-                                    super::super::super::super::cutover::plugin::types::Object {
-                                        role: _rt::string_lift(bytes22),
-                                        member: match l23 {
-                                            0 => None,
-                                            1 => {
-                                                let e = {
-                                                    let l24 = *base
-                                                        .add(3 * ::core::mem::size_of::<*const u8>())
-                                                        .cast::<*mut u8>();
-                                                    let l25 = *base
-                                                        .add(4 * ::core::mem::size_of::<*const u8>())
-                                                        .cast::<usize>();
-                                                    let len26 = l25;
-                                                    let bytes26 = _rt::Vec::from_raw_parts(
-                                                        l24.cast(),
-                                                        len26,
-                                                        len26,
-                                                    );
-                                                    _rt::string_lift(bytes26)
-                                                };
-                                                Some(e)
-                                            }
-                                            _ => _rt::invalid_enum_discriminant(),
-                                        },
-                                        path: _rt::string_lift(bytes29),
-                                    }
-                                };
-                                result30.push(e30);
-                            }
-                            _rt::cabi_dealloc(
-                                base30,
-                                len30 * (7 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            );
-                            let l31 = *arg0
-                                .add(24 + 12 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l32 = *arg0
-                                .add(24 + 13 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let base36 = l31;
-                            let len36 = l32;
-                            let mut result36 = _rt::Vec::with_capacity(len36);
-                            for i in 0..len36 {
-                                let base = base36
-                                    .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                                let e36 = {
-                                    let l33 = *base.add(0).cast::<*mut u8>();
-                                    let l34 = *base
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len35 = l34;
-                                    let bytes35 = _rt::Vec::from_raw_parts(
-                                        l33.cast(),
-                                        len35,
-                                        len35,
-                                    );
-                                    _rt::string_lift(bytes35)
-                                };
-                                result36.push(e36);
-                            }
-                            _rt::cabi_dealloc(
-                                base36,
-                                len36 * (2 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            );
-                            let l37 = i32::from(
-                                *arg0
-                                    .add(24 + 14 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>(),
-                            );
-                            let l38 = i32::from(
-                                *arg0
-                                    .add(24 + 15 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>(),
-                            );
-                            let l42 = *arg0
-                                .add(24 + 18 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l43 = *arg0
-                                .add(24 + 19 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len44 = l43;
-                            let bytes44 = _rt::Vec::from_raw_parts(
-                                l42.cast(),
-                                len44,
-                                len44,
-                            );
-                            let l45 = *arg0
-                                .add(24 + 20 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l46 = *arg0
-                                .add(24 + 21 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len47 = l46;
-                            let bytes47 = _rt::Vec::from_raw_parts(
-                                l45.cast(),
-                                len47,
-                                len47,
-                            );
-                            let l48 = *arg0
-                                .add(24 + 22 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l49 = *arg0
-                                .add(24 + 23 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let base57 = l48;
-                            let len57 = l49;
-                            let mut result57 = _rt::Vec::with_capacity(len57);
-                            for i in 0..len57 {
-                                let base = base57
-                                    .add(i * (5 * ::core::mem::size_of::<*const u8>()));
-                                let e57 = {
-                                    let l50 = *base.add(0).cast::<*mut u8>();
-                                    let l51 = *base
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len52 = l51;
-                                    let bytes52 = _rt::Vec::from_raw_parts(
-                                        l50.cast(),
-                                        len52,
-                                        len52,
-                                    );
-                                    let l53 = *base
-                                        .add(2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<i32>();
-                                    let l54 = *base
-                                        .add(3 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l55 = *base
-                                        .add(4 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len56 = l55;
-                                    let bytes56 = _rt::Vec::from_raw_parts(
-                                        l54.cast(),
-                                        len56,
-                                        len56,
-                                    );
-                                    super::super::super::super::cutover::plugin::types::Loss {
-                                        code: _rt::string_lift(bytes52),
-                                        count: l53 as u32,
-                                        detail: _rt::string_lift(bytes56),
-                                    }
-                                };
-                                result57.push(e57);
-                            }
-                            _rt::cabi_dealloc(
-                                base57,
-                                len57 * (5 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            );
-                            let l58 = *arg0
-                                .add(24 + 24 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l59 = *arg0
-                                .add(24 + 25 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len60 = l59;
-                            let bytes60 = _rt::Vec::from_raw_parts(
-                                l58.cast(),
-                                len60,
-                                len60,
-                            );
-                            let l61 = i32::from(
-                                *arg0
-                                    .add(24 + 26 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>(),
-                            );
-                            let l65 = i32::from(
-                                *arg0
-                                    .add(24 + 29 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>(),
-                            );
-                            T_::apply(
-                                super::super::super::super::cutover::plugin::types::Context {
-                                    run: _rt::string_lift(bytes2),
-                                    change: _rt::string_lift(bytes5),
-                                    attempt: l6 as u32,
-                                    now: l7 as u64,
-                                    deadline: l8 as u64,
-                                    idempotency_key: _rt::string_lift(bytes11),
-                                },
-                                _rt::string_lift(bytes14),
-                                super::super::super::super::cutover::plugin::types::Change {
-                                    id: _rt::string_lift(bytes17),
-                                    subject: result30,
-                                    links: result36,
-                                    action: super::super::super::super::cutover::plugin::types::Action::_lift(
-                                        l37 as u8,
-                                    ),
-                                    group: match l38 {
-                                        0 => None,
-                                        1 => {
-                                            let e = {
-                                                let l39 = *arg0
-                                                    .add(24 + 16 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>();
-                                                let l40 = *arg0
-                                                    .add(24 + 17 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>();
-                                                let len41 = l40;
-                                                let bytes41 = _rt::Vec::from_raw_parts(
-                                                    l39.cast(),
-                                                    len41,
-                                                    len41,
-                                                );
-                                                _rt::string_lift(bytes41)
-                                            };
-                                            Some(e)
-                                        }
-                                        _ => _rt::invalid_enum_discriminant(),
-                                    },
-                                    summary: _rt::string_lift(bytes44),
-                                    instruction: _rt::string_lift(bytes47),
-                                    losses: result57,
-                                    by_hand: _rt::string_lift(bytes60),
-                                },
-                                match l61 {
-                                    0 => None,
-                                    1 => {
-                                        let e = {
-                                            let l62 = *arg0
-                                                .add(24 + 27 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<*mut u8>();
-                                            let l63 = *arg0
-                                                .add(24 + 28 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len64 = l63;
-                                            let bytes64 = _rt::Vec::from_raw_parts(
-                                                l62.cast(),
-                                                len64,
-                                                len64,
-                                            );
-                                            _rt::string_lift(bytes64)
-                                        };
-                                        Some(e)
-                                    }
-                                    _ => _rt::invalid_enum_discriminant(),
-                                },
-                                match l65 {
-                                    0 => None,
-                                    1 => {
-                                        let e = {
-                                            let l66 = *arg0
-                                                .add(24 + 30 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<*mut u8>();
-                                            let l67 = *arg0
-                                                .add(24 + 31 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len68 = l67;
-                                            let bytes68 = _rt::Vec::from_raw_parts(
-                                                l66.cast(),
-                                                len68,
-                                                len68,
-                                            );
-                                            _rt::string_lift(bytes68)
-                                        };
-                                        Some(e)
-                                    }
-                                    _ => _rt::invalid_enum_discriminant(),
-                                },
-                            )
-                        };
-                        _rt::cabi_dealloc(
-                            arg0,
-                            24 + 32 * ::core::mem::size_of::<*const u8>(),
-                            8,
-                        );
-                        let ptr70 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        match result69 {
-                            Ok(e) => {
-                                *ptr70.add(0).cast::<u8>() = (0i32) as u8;
-                                use super::super::super::super::cutover::plugin::types::Progress as V75;
-                                match e {
-                                    V75::Done(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (0i32) as u8;
-                                        match e {
-                                            Some(e) => {
-                                                *ptr70
-                                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<u8>() = (1i32) as u8;
-                                                let vec71 = (e.into_bytes()).into_boxed_slice();
-                                                let ptr71 = vec71.as_ptr().cast::<u8>();
-                                                let len71 = vec71.len();
-                                                ::core::mem::forget(vec71);
-                                                *ptr70
-                                                    .add(4 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len71;
-                                                *ptr70
-                                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = ptr71.cast_mut();
-                                            }
-                                            None => {
-                                                *ptr70
-                                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<u8>() = (0i32) as u8;
-                                            }
-                                        };
-                                    }
-                                    V75::Again(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (1i32) as u8;
-                                        let super::super::super::super::cutover::plugin::types::Again {
-                                            after_seconds: after_seconds72,
-                                            memo: memo72,
-                                            note: note72,
-                                        } = e;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<i32>() = _rt::as_i32(after_seconds72);
-                                        let vec73 = (memo72.into_bytes()).into_boxed_slice();
-                                        let ptr73 = vec73.as_ptr().cast::<u8>();
-                                        let len73 = vec73.len();
-                                        ::core::mem::forget(vec73);
-                                        *ptr70
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len73;
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr73.cast_mut();
-                                        let vec74 = (note72.into_bytes()).into_boxed_slice();
-                                        let ptr74 = vec74.as_ptr().cast::<u8>();
-                                        let len74 = vec74.len();
-                                        ::core::mem::forget(vec74);
-                                        *ptr70
-                                            .add(6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len74;
-                                        *ptr70
-                                            .add(5 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr74.cast_mut();
-                                    }
-                                }
-                            }
-                            Err(e) => {
-                                *ptr70.add(0).cast::<u8>() = (1i32) as u8;
-                                use super::super::super::super::cutover::plugin::types::Failure as V83;
-                                match e {
-                                    V83::InvalidInput(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (0i32) as u8;
-                                        let vec76 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr76 = vec76.as_ptr().cast::<u8>();
-                                        let len76 = vec76.len();
-                                        ::core::mem::forget(vec76);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len76;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr76.cast_mut();
-                                    }
-                                    V83::Denied(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (1i32) as u8;
-                                        let vec77 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr77 = vec77.as_ptr().cast::<u8>();
-                                        let len77 = vec77.len();
-                                        ::core::mem::forget(vec77);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len77;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr77.cast_mut();
-                                    }
-                                    V83::NotFound(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (2i32) as u8;
-                                        let vec78 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr78 = vec78.as_ptr().cast::<u8>();
-                                        let len78 = vec78.len();
-                                        ::core::mem::forget(vec78);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len78;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr78.cast_mut();
-                                    }
-                                    V83::Conflict(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (3i32) as u8;
-                                        let vec79 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr79 = vec79.as_ptr().cast::<u8>();
-                                        let len79 = vec79.len();
-                                        ::core::mem::forget(vec79);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len79;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr79.cast_mut();
-                                    }
-                                    V83::RateLimited(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (4i32) as u8;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<i32>() = _rt::as_i32(e);
-                                    }
-                                    V83::Unavailable(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (5i32) as u8;
-                                        let vec80 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr80 = vec80.as_ptr().cast::<u8>();
-                                        let len80 = vec80.len();
-                                        ::core::mem::forget(vec80);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len80;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr80.cast_mut();
-                                    }
-                                    V83::Unsupported(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (6i32) as u8;
-                                        let vec81 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr81 = vec81.as_ptr().cast::<u8>();
-                                        let len81 = vec81.len();
-                                        ::core::mem::forget(vec81);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len81;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr81.cast_mut();
-                                    }
-                                    V83::Internal(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (7i32) as u8;
-                                        let vec82 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr82 = vec82.as_ptr().cast::<u8>();
-                                        let len82 = vec82.len();
-                                        ::core::mem::forget(vec82);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len82;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr82.cast_mut();
-                                    }
-                                }
-                            }
-                        };
-                        ptr70
-                    }
-                }
-                #[doc(hidden)]
-                #[allow(non_snake_case)]
-                pub unsafe fn __post_return_apply<T_: Guest>(arg0: *mut u8) {
-                    unsafe {
-                        let l0 = i32::from(*arg0.add(0).cast::<u8>());
-                        match l0 {
-                            0 => {
-                                let l1 = i32::from(
-                                    *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
-                                );
-                                match l1 {
-                                    0 => {
-                                        let l2 = i32::from(
-                                            *arg0
-                                                .add(2 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<u8>(),
-                                        );
-                                        match l2 {
-                                            0 => {}
-                                            _ => {
-                                                let l3 = *arg0
-                                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>();
-                                                let l4 = *arg0
-                                                    .add(4 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>();
-                                                _rt::cabi_dealloc(l3, l4, 1);
-                                            }
-                                        }
-                                    }
-                                    _ => {
-                                        let l5 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l6 = *arg0
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l5, l6, 1);
-                                        let l7 = *arg0
-                                            .add(5 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l8 = *arg0
-                                            .add(6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l7, l8, 1);
-                                    }
-                                }
-                            }
-                            _ => {
-                                let l9 = i32::from(
-                                    *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
-                                );
-                                match l9 {
-                                    0 => {
-                                        let l10 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l11 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l10, l11, 1);
-                                    }
-                                    1 => {
-                                        let l12 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l13 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l12, l13, 1);
-                                    }
-                                    2 => {
-                                        let l14 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l15 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l14, l15, 1);
-                                    }
-                                    3 => {
-                                        let l16 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l17 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l16, l17, 1);
-                                    }
-                                    4 => {}
-                                    5 => {
-                                        let l18 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l19 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l18, l19, 1);
-                                    }
-                                    6 => {
-                                        let l20 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l21 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l20, l21, 1);
-                                    }
-                                    _ => {
-                                        let l22 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l23 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l22, l23, 1);
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
-                #[doc(hidden)]
-                #[allow(non_snake_case, unused_unsafe)]
-                pub unsafe fn _export_rollback_cabi<T_: Guest>(
-                    arg0: *mut u8,
-                ) -> *mut u8 {
-                    unsafe {
-                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result69 = {
-                            let l0 = *arg0.add(0).cast::<*mut u8>();
-                            let l1 = *arg0
-                                .add(::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len2 = l1;
-                            let bytes2 = _rt::Vec::from_raw_parts(l0.cast(), len2, len2);
-                            let l3 = *arg0
-                                .add(2 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l4 = *arg0
-                                .add(3 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len5 = l4;
-                            let bytes5 = _rt::Vec::from_raw_parts(l3.cast(), len5, len5);
-                            let l6 = *arg0
-                                .add(4 * ::core::mem::size_of::<*const u8>())
-                                .cast::<i32>();
-                            let l7 = *arg0
-                                .add(8 + 4 * ::core::mem::size_of::<*const u8>())
-                                .cast::<i64>();
-                            let l8 = *arg0
-                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
-                                .cast::<i64>();
-                            let l9 = *arg0
-                                .add(24 + 4 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l10 = *arg0
-                                .add(24 + 5 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len11 = l10;
-                            let bytes11 = _rt::Vec::from_raw_parts(
-                                l9.cast(),
-                                len11,
-                                len11,
-                            );
-                            let l12 = *arg0
-                                .add(24 + 6 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l13 = *arg0
-                                .add(24 + 7 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len14 = l13;
-                            let bytes14 = _rt::Vec::from_raw_parts(
-                                l12.cast(),
-                                len14,
-                                len14,
-                            );
-                            let l15 = *arg0
-                                .add(24 + 8 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l16 = *arg0
-                                .add(24 + 9 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len17 = l16;
-                            let bytes17 = _rt::Vec::from_raw_parts(
-                                l15.cast(),
-                                len17,
-                                len17,
-                            );
-                            let l18 = *arg0
-                                .add(24 + 10 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l19 = *arg0
-                                .add(24 + 11 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let base30 = l18;
-                            let len30 = l19;
-                            let mut result30 = _rt::Vec::with_capacity(len30);
-                            for i in 0..len30 {
-                                let base = base30
-                                    .add(i * (7 * ::core::mem::size_of::<*const u8>()));
-                                let e30 = {
-                                    let l20 = *base.add(0).cast::<*mut u8>();
-                                    let l21 = *base
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len22 = l21;
-                                    let bytes22 = _rt::Vec::from_raw_parts(
-                                        l20.cast(),
-                                        len22,
-                                        len22,
-                                    );
-                                    let l23 = i32::from(
-                                        *base
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>(),
-                                    );
-                                    let l27 = *base
-                                        .add(5 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l28 = *base
-                                        .add(6 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len29 = l28;
-                                    let bytes29 = _rt::Vec::from_raw_parts(
-                                        l27.cast(),
-                                        len29,
-                                        len29,
-                                    );
-                                    super::super::super::super::cutover::plugin::types::Object {
-                                        role: _rt::string_lift(bytes22),
-                                        member: match l23 {
-                                            0 => None,
-                                            1 => {
-                                                let e = {
-                                                    let l24 = *base
-                                                        .add(3 * ::core::mem::size_of::<*const u8>())
-                                                        .cast::<*mut u8>();
-                                                    let l25 = *base
-                                                        .add(4 * ::core::mem::size_of::<*const u8>())
-                                                        .cast::<usize>();
-                                                    let len26 = l25;
-                                                    let bytes26 = _rt::Vec::from_raw_parts(
-                                                        l24.cast(),
-                                                        len26,
-                                                        len26,
-                                                    );
-                                                    _rt::string_lift(bytes26)
-                                                };
-                                                Some(e)
-                                            }
-                                            _ => _rt::invalid_enum_discriminant(),
-                                        },
-                                        path: _rt::string_lift(bytes29),
-                                    }
-                                };
-                                result30.push(e30);
-                            }
-                            _rt::cabi_dealloc(
-                                base30,
-                                len30 * (7 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            );
-                            let l31 = *arg0
-                                .add(24 + 12 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l32 = *arg0
-                                .add(24 + 13 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let base36 = l31;
-                            let len36 = l32;
-                            let mut result36 = _rt::Vec::with_capacity(len36);
-                            for i in 0..len36 {
-                                let base = base36
-                                    .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                                let e36 = {
-                                    let l33 = *base.add(0).cast::<*mut u8>();
-                                    let l34 = *base
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len35 = l34;
-                                    let bytes35 = _rt::Vec::from_raw_parts(
-                                        l33.cast(),
-                                        len35,
-                                        len35,
-                                    );
-                                    _rt::string_lift(bytes35)
-                                };
-                                result36.push(e36);
-                            }
-                            _rt::cabi_dealloc(
-                                base36,
-                                len36 * (2 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            );
-                            let l37 = i32::from(
-                                *arg0
-                                    .add(24 + 14 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>(),
-                            );
-                            let l38 = i32::from(
-                                *arg0
-                                    .add(24 + 15 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>(),
-                            );
-                            let l42 = *arg0
-                                .add(24 + 18 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l43 = *arg0
-                                .add(24 + 19 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len44 = l43;
-                            let bytes44 = _rt::Vec::from_raw_parts(
-                                l42.cast(),
-                                len44,
-                                len44,
-                            );
-                            let l45 = *arg0
-                                .add(24 + 20 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l46 = *arg0
-                                .add(24 + 21 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len47 = l46;
-                            let bytes47 = _rt::Vec::from_raw_parts(
-                                l45.cast(),
-                                len47,
-                                len47,
-                            );
-                            let l48 = *arg0
-                                .add(24 + 22 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l49 = *arg0
-                                .add(24 + 23 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let base57 = l48;
-                            let len57 = l49;
-                            let mut result57 = _rt::Vec::with_capacity(len57);
-                            for i in 0..len57 {
-                                let base = base57
-                                    .add(i * (5 * ::core::mem::size_of::<*const u8>()));
-                                let e57 = {
-                                    let l50 = *base.add(0).cast::<*mut u8>();
-                                    let l51 = *base
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len52 = l51;
-                                    let bytes52 = _rt::Vec::from_raw_parts(
-                                        l50.cast(),
-                                        len52,
-                                        len52,
-                                    );
-                                    let l53 = *base
-                                        .add(2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<i32>();
-                                    let l54 = *base
-                                        .add(3 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l55 = *base
-                                        .add(4 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len56 = l55;
-                                    let bytes56 = _rt::Vec::from_raw_parts(
-                                        l54.cast(),
-                                        len56,
-                                        len56,
-                                    );
-                                    super::super::super::super::cutover::plugin::types::Loss {
-                                        code: _rt::string_lift(bytes52),
-                                        count: l53 as u32,
-                                        detail: _rt::string_lift(bytes56),
-                                    }
-                                };
-                                result57.push(e57);
-                            }
-                            _rt::cabi_dealloc(
-                                base57,
-                                len57 * (5 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            );
-                            let l58 = *arg0
-                                .add(24 + 24 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l59 = *arg0
-                                .add(24 + 25 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len60 = l59;
-                            let bytes60 = _rt::Vec::from_raw_parts(
-                                l58.cast(),
-                                len60,
-                                len60,
-                            );
-                            let l61 = i32::from(
-                                *arg0
-                                    .add(24 + 26 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>(),
-                            );
-                            let l65 = i32::from(
-                                *arg0
-                                    .add(24 + 29 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>(),
-                            );
-                            T_::rollback(
-                                super::super::super::super::cutover::plugin::types::Context {
-                                    run: _rt::string_lift(bytes2),
-                                    change: _rt::string_lift(bytes5),
-                                    attempt: l6 as u32,
-                                    now: l7 as u64,
-                                    deadline: l8 as u64,
-                                    idempotency_key: _rt::string_lift(bytes11),
-                                },
-                                _rt::string_lift(bytes14),
-                                super::super::super::super::cutover::plugin::types::Change {
-                                    id: _rt::string_lift(bytes17),
-                                    subject: result30,
-                                    links: result36,
-                                    action: super::super::super::super::cutover::plugin::types::Action::_lift(
-                                        l37 as u8,
-                                    ),
-                                    group: match l38 {
-                                        0 => None,
-                                        1 => {
-                                            let e = {
-                                                let l39 = *arg0
-                                                    .add(24 + 16 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>();
-                                                let l40 = *arg0
-                                                    .add(24 + 17 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>();
-                                                let len41 = l40;
-                                                let bytes41 = _rt::Vec::from_raw_parts(
-                                                    l39.cast(),
-                                                    len41,
-                                                    len41,
-                                                );
-                                                _rt::string_lift(bytes41)
-                                            };
-                                            Some(e)
-                                        }
-                                        _ => _rt::invalid_enum_discriminant(),
-                                    },
-                                    summary: _rt::string_lift(bytes44),
-                                    instruction: _rt::string_lift(bytes47),
-                                    losses: result57,
-                                    by_hand: _rt::string_lift(bytes60),
-                                },
-                                match l61 {
-                                    0 => None,
-                                    1 => {
-                                        let e = {
-                                            let l62 = *arg0
-                                                .add(24 + 27 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<*mut u8>();
-                                            let l63 = *arg0
-                                                .add(24 + 28 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len64 = l63;
-                                            let bytes64 = _rt::Vec::from_raw_parts(
-                                                l62.cast(),
-                                                len64,
-                                                len64,
-                                            );
-                                            _rt::string_lift(bytes64)
-                                        };
-                                        Some(e)
-                                    }
-                                    _ => _rt::invalid_enum_discriminant(),
-                                },
-                                match l65 {
-                                    0 => None,
-                                    1 => {
-                                        let e = {
-                                            let l66 = *arg0
-                                                .add(24 + 30 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<*mut u8>();
-                                            let l67 = *arg0
-                                                .add(24 + 31 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len68 = l67;
-                                            let bytes68 = _rt::Vec::from_raw_parts(
-                                                l66.cast(),
-                                                len68,
-                                                len68,
-                                            );
-                                            _rt::string_lift(bytes68)
-                                        };
-                                        Some(e)
-                                    }
-                                    _ => _rt::invalid_enum_discriminant(),
-                                },
-                            )
-                        };
-                        _rt::cabi_dealloc(
-                            arg0,
-                            24 + 32 * ::core::mem::size_of::<*const u8>(),
-                            8,
-                        );
-                        let ptr70 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        match result69 {
-                            Ok(e) => {
-                                *ptr70.add(0).cast::<u8>() = (0i32) as u8;
-                                use super::super::super::super::cutover::plugin::types::Progress as V75;
-                                match e {
-                                    V75::Done(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (0i32) as u8;
-                                        match e {
-                                            Some(e) => {
-                                                *ptr70
-                                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<u8>() = (1i32) as u8;
-                                                let vec71 = (e.into_bytes()).into_boxed_slice();
-                                                let ptr71 = vec71.as_ptr().cast::<u8>();
-                                                let len71 = vec71.len();
-                                                ::core::mem::forget(vec71);
-                                                *ptr70
-                                                    .add(4 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len71;
-                                                *ptr70
-                                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = ptr71.cast_mut();
-                                            }
-                                            None => {
-                                                *ptr70
-                                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<u8>() = (0i32) as u8;
-                                            }
-                                        };
-                                    }
-                                    V75::Again(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (1i32) as u8;
-                                        let super::super::super::super::cutover::plugin::types::Again {
-                                            after_seconds: after_seconds72,
-                                            memo: memo72,
-                                            note: note72,
-                                        } = e;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<i32>() = _rt::as_i32(after_seconds72);
-                                        let vec73 = (memo72.into_bytes()).into_boxed_slice();
-                                        let ptr73 = vec73.as_ptr().cast::<u8>();
-                                        let len73 = vec73.len();
-                                        ::core::mem::forget(vec73);
-                                        *ptr70
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len73;
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr73.cast_mut();
-                                        let vec74 = (note72.into_bytes()).into_boxed_slice();
-                                        let ptr74 = vec74.as_ptr().cast::<u8>();
-                                        let len74 = vec74.len();
-                                        ::core::mem::forget(vec74);
-                                        *ptr70
-                                            .add(6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len74;
-                                        *ptr70
-                                            .add(5 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr74.cast_mut();
-                                    }
-                                }
-                            }
-                            Err(e) => {
-                                *ptr70.add(0).cast::<u8>() = (1i32) as u8;
-                                use super::super::super::super::cutover::plugin::types::Failure as V83;
-                                match e {
-                                    V83::InvalidInput(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (0i32) as u8;
-                                        let vec76 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr76 = vec76.as_ptr().cast::<u8>();
-                                        let len76 = vec76.len();
-                                        ::core::mem::forget(vec76);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len76;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr76.cast_mut();
-                                    }
-                                    V83::Denied(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (1i32) as u8;
-                                        let vec77 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr77 = vec77.as_ptr().cast::<u8>();
-                                        let len77 = vec77.len();
-                                        ::core::mem::forget(vec77);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len77;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr77.cast_mut();
-                                    }
-                                    V83::NotFound(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (2i32) as u8;
-                                        let vec78 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr78 = vec78.as_ptr().cast::<u8>();
-                                        let len78 = vec78.len();
-                                        ::core::mem::forget(vec78);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len78;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr78.cast_mut();
-                                    }
-                                    V83::Conflict(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (3i32) as u8;
-                                        let vec79 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr79 = vec79.as_ptr().cast::<u8>();
-                                        let len79 = vec79.len();
-                                        ::core::mem::forget(vec79);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len79;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr79.cast_mut();
-                                    }
-                                    V83::RateLimited(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (4i32) as u8;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<i32>() = _rt::as_i32(e);
-                                    }
-                                    V83::Unavailable(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (5i32) as u8;
-                                        let vec80 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr80 = vec80.as_ptr().cast::<u8>();
-                                        let len80 = vec80.len();
-                                        ::core::mem::forget(vec80);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len80;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr80.cast_mut();
-                                    }
-                                    V83::Unsupported(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (6i32) as u8;
-                                        let vec81 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr81 = vec81.as_ptr().cast::<u8>();
-                                        let len81 = vec81.len();
-                                        ::core::mem::forget(vec81);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len81;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr81.cast_mut();
-                                    }
-                                    V83::Internal(e) => {
-                                        *ptr70
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (7i32) as u8;
-                                        let vec82 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr82 = vec82.as_ptr().cast::<u8>();
-                                        let len82 = vec82.len();
-                                        ::core::mem::forget(vec82);
-                                        *ptr70
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len82;
-                                        *ptr70
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr82.cast_mut();
-                                    }
-                                }
-                            }
-                        };
-                        ptr70
-                    }
-                }
-                #[doc(hidden)]
-                #[allow(non_snake_case)]
-                pub unsafe fn __post_return_rollback<T_: Guest>(arg0: *mut u8) {
-                    unsafe {
-                        let l0 = i32::from(*arg0.add(0).cast::<u8>());
-                        match l0 {
-                            0 => {
-                                let l1 = i32::from(
-                                    *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
-                                );
-                                match l1 {
-                                    0 => {
-                                        let l2 = i32::from(
-                                            *arg0
-                                                .add(2 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<u8>(),
-                                        );
-                                        match l2 {
-                                            0 => {}
-                                            _ => {
-                                                let l3 = *arg0
-                                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>();
-                                                let l4 = *arg0
-                                                    .add(4 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>();
-                                                _rt::cabi_dealloc(l3, l4, 1);
-                                            }
-                                        }
-                                    }
-                                    _ => {
-                                        let l5 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l6 = *arg0
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l5, l6, 1);
-                                        let l7 = *arg0
-                                            .add(5 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l8 = *arg0
-                                            .add(6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l7, l8, 1);
-                                    }
-                                }
-                            }
-                            _ => {
-                                let l9 = i32::from(
-                                    *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
-                                );
-                                match l9 {
-                                    0 => {
-                                        let l10 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l11 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l10, l11, 1);
-                                    }
-                                    1 => {
-                                        let l12 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l13 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l12, l13, 1);
-                                    }
-                                    2 => {
-                                        let l14 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l15 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l14, l15, 1);
-                                    }
-                                    3 => {
-                                        let l16 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l17 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l16, l17, 1);
-                                    }
-                                    4 => {}
-                                    5 => {
-                                        let l18 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l19 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l18, l19, 1);
-                                    }
-                                    6 => {
-                                        let l20 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l21 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l20, l21, 1);
-                                    }
-                                    _ => {
-                                        let l22 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l23 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l22, l23, 1);
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
-                #[doc(hidden)]
-                #[allow(non_snake_case, unused_unsafe)]
-                pub unsafe fn _export_verify_cabi<T_: Guest>(arg0: *mut u8) -> *mut u8 {
-                    unsafe {
-                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result70 = {
+                        let result73 = {
                             let l0 = *arg0.add(0).cast::<*mut u8>();
                             let l1 = *arg0
                                 .add(::core::mem::size_of::<*const u8>())
@@ -7625,6 +6350,1439 @@ pub mod exports {
                                     .add(24 + 32 * ::core::mem::size_of::<*const u8>())
                                     .cast::<u8>(),
                             );
+                            T_::apply(
+                                super::super::super::super::cutover::plugin::types::Context {
+                                    run: _rt::string_lift(bytes2),
+                                    change: _rt::string_lift(bytes5),
+                                    attempt: l6 as u32,
+                                    now: l7 as u64,
+                                    deadline: l8 as u64,
+                                    idempotency_key: _rt::string_lift(bytes11),
+                                },
+                                _rt::string_lift(bytes14),
+                                super::super::super::super::cutover::plugin::types::Change {
+                                    id: _rt::string_lift(bytes17),
+                                    subject: result30,
+                                    links: result36,
+                                    action: super::super::super::super::cutover::plugin::types::Action::_lift(
+                                        l37 as u8,
+                                    ),
+                                    group: match l38 {
+                                        0 => None,
+                                        1 => {
+                                            let e = {
+                                                let l39 = *arg0
+                                                    .add(24 + 16 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l40 = *arg0
+                                                    .add(24 + 17 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len41 = l40;
+                                                let bytes41 = _rt::Vec::from_raw_parts(
+                                                    l39.cast(),
+                                                    len41,
+                                                    len41,
+                                                );
+                                                _rt::string_lift(bytes41)
+                                            };
+                                            Some(e)
+                                        }
+                                        _ => _rt::invalid_enum_discriminant(),
+                                    },
+                                    summary: _rt::string_lift(bytes44),
+                                    instruction: _rt::string_lift(bytes47),
+                                    losses: result57,
+                                    by_hand: _rt::string_lift(bytes60),
+                                    conflict: match l61 {
+                                        0 => None,
+                                        1 => {
+                                            let e = {
+                                                let l62 = *arg0
+                                                    .add(24 + 27 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l63 = *arg0
+                                                    .add(24 + 28 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len64 = l63;
+                                                let bytes64 = _rt::Vec::from_raw_parts(
+                                                    l62.cast(),
+                                                    len64,
+                                                    len64,
+                                                );
+                                                _rt::string_lift(bytes64)
+                                            };
+                                            Some(e)
+                                        }
+                                        _ => _rt::invalid_enum_discriminant(),
+                                    },
+                                },
+                                match l65 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l66 = *arg0
+                                                .add(24 + 30 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l67 = *arg0
+                                                .add(24 + 31 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len68 = l67;
+                                            let bytes68 = _rt::Vec::from_raw_parts(
+                                                l66.cast(),
+                                                len68,
+                                                len68,
+                                            );
+                                            _rt::string_lift(bytes68)
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                },
+                                match l69 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l70 = *arg0
+                                                .add(24 + 33 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l71 = *arg0
+                                                .add(24 + 34 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len72 = l71;
+                                            let bytes72 = _rt::Vec::from_raw_parts(
+                                                l70.cast(),
+                                                len72,
+                                                len72,
+                                            );
+                                            _rt::string_lift(bytes72)
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                },
+                            )
+                        };
+                        _rt::cabi_dealloc(
+                            arg0,
+                            32 + 34 * ::core::mem::size_of::<*const u8>(),
+                            8,
+                        );
+                        let ptr74 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result73 {
+                            Ok(e) => {
+                                *ptr74.add(0).cast::<u8>() = (0i32) as u8;
+                                use super::super::super::super::cutover::plugin::types::Progress as V79;
+                                match e {
+                                    V79::Done(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                        match e {
+                                            Some(e) => {
+                                                *ptr74
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (1i32) as u8;
+                                                let vec75 = (e.into_bytes()).into_boxed_slice();
+                                                let ptr75 = vec75.as_ptr().cast::<u8>();
+                                                let len75 = vec75.len();
+                                                ::core::mem::forget(vec75);
+                                                *ptr74
+                                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len75;
+                                                *ptr74
+                                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = ptr75.cast_mut();
+                                            }
+                                            None => {
+                                                *ptr74
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (0i32) as u8;
+                                            }
+                                        };
+                                    }
+                                    V79::Again(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        let super::super::super::super::cutover::plugin::types::Again {
+                                            after_seconds: after_seconds76,
+                                            memo: memo76,
+                                            note: note76,
+                                        } = e;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i32>() = _rt::as_i32(after_seconds76);
+                                        let vec77 = (memo76.into_bytes()).into_boxed_slice();
+                                        let ptr77 = vec77.as_ptr().cast::<u8>();
+                                        let len77 = vec77.len();
+                                        ::core::mem::forget(vec77);
+                                        *ptr74
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len77;
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr77.cast_mut();
+                                        let vec78 = (note76.into_bytes()).into_boxed_slice();
+                                        let ptr78 = vec78.as_ptr().cast::<u8>();
+                                        let len78 = vec78.len();
+                                        ::core::mem::forget(vec78);
+                                        *ptr74
+                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len78;
+                                        *ptr74
+                                            .add(5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr78.cast_mut();
+                                    }
+                                }
+                            }
+                            Err(e) => {
+                                *ptr74.add(0).cast::<u8>() = (1i32) as u8;
+                                use super::super::super::super::cutover::plugin::types::Failure as V87;
+                                match e {
+                                    V87::InvalidInput(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                        let vec80 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr80 = vec80.as_ptr().cast::<u8>();
+                                        let len80 = vec80.len();
+                                        ::core::mem::forget(vec80);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len80;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr80.cast_mut();
+                                    }
+                                    V87::Denied(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        let vec81 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr81 = vec81.as_ptr().cast::<u8>();
+                                        let len81 = vec81.len();
+                                        ::core::mem::forget(vec81);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len81;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr81.cast_mut();
+                                    }
+                                    V87::NotFound(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (2i32) as u8;
+                                        let vec82 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr82 = vec82.as_ptr().cast::<u8>();
+                                        let len82 = vec82.len();
+                                        ::core::mem::forget(vec82);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len82;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr82.cast_mut();
+                                    }
+                                    V87::Conflict(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (3i32) as u8;
+                                        let vec83 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr83 = vec83.as_ptr().cast::<u8>();
+                                        let len83 = vec83.len();
+                                        ::core::mem::forget(vec83);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len83;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr83.cast_mut();
+                                    }
+                                    V87::RateLimited(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (4i32) as u8;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i32>() = _rt::as_i32(e);
+                                    }
+                                    V87::Unavailable(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (5i32) as u8;
+                                        let vec84 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr84 = vec84.as_ptr().cast::<u8>();
+                                        let len84 = vec84.len();
+                                        ::core::mem::forget(vec84);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len84;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr84.cast_mut();
+                                    }
+                                    V87::Unsupported(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (6i32) as u8;
+                                        let vec85 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr85 = vec85.as_ptr().cast::<u8>();
+                                        let len85 = vec85.len();
+                                        ::core::mem::forget(vec85);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len85;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr85.cast_mut();
+                                    }
+                                    V87::Internal(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (7i32) as u8;
+                                        let vec86 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr86 = vec86.as_ptr().cast::<u8>();
+                                        let len86 = vec86.len();
+                                        ::core::mem::forget(vec86);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len86;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr86.cast_mut();
+                                    }
+                                }
+                            }
+                        };
+                        ptr74
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case)]
+                pub unsafe fn __post_return_apply<T_: Guest>(arg0: *mut u8) {
+                    unsafe {
+                        let l0 = i32::from(*arg0.add(0).cast::<u8>());
+                        match l0 {
+                            0 => {
+                                let l1 = i32::from(
+                                    *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                match l1 {
+                                    0 => {
+                                        let l2 = i32::from(
+                                            *arg0
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<u8>(),
+                                        );
+                                        match l2 {
+                                            0 => {}
+                                            _ => {
+                                                let l3 = *arg0
+                                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l4 = *arg0
+                                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                _rt::cabi_dealloc(l3, l4, 1);
+                                            }
+                                        }
+                                    }
+                                    _ => {
+                                        let l5 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l6 = *arg0
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l5, l6, 1);
+                                        let l7 = *arg0
+                                            .add(5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l8 = *arg0
+                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l7, l8, 1);
+                                    }
+                                }
+                            }
+                            _ => {
+                                let l9 = i32::from(
+                                    *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                match l9 {
+                                    0 => {
+                                        let l10 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l11 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l10, l11, 1);
+                                    }
+                                    1 => {
+                                        let l12 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l13 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l12, l13, 1);
+                                    }
+                                    2 => {
+                                        let l14 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l15 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l14, l15, 1);
+                                    }
+                                    3 => {
+                                        let l16 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l17 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l16, l17, 1);
+                                    }
+                                    4 => {}
+                                    5 => {
+                                        let l18 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l19 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l18, l19, 1);
+                                    }
+                                    6 => {
+                                        let l20 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l21 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l20, l21, 1);
+                                    }
+                                    _ => {
+                                        let l22 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l23 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l22, l23, 1);
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case, unused_unsafe)]
+                pub unsafe fn _export_rollback_cabi<T_: Guest>(
+                    arg0: *mut u8,
+                ) -> *mut u8 {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
+                        let result73 = {
+                            let l0 = *arg0.add(0).cast::<*mut u8>();
+                            let l1 = *arg0
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len2 = l1;
+                            let bytes2 = _rt::Vec::from_raw_parts(l0.cast(), len2, len2);
+                            let l3 = *arg0
+                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l4 = *arg0
+                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len5 = l4;
+                            let bytes5 = _rt::Vec::from_raw_parts(l3.cast(), len5, len5);
+                            let l6 = *arg0
+                                .add(4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<i32>();
+                            let l7 = *arg0
+                                .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<i64>();
+                            let l8 = *arg0
+                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<i64>();
+                            let l9 = *arg0
+                                .add(24 + 4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l10 = *arg0
+                                .add(24 + 5 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len11 = l10;
+                            let bytes11 = _rt::Vec::from_raw_parts(
+                                l9.cast(),
+                                len11,
+                                len11,
+                            );
+                            let l12 = *arg0
+                                .add(24 + 6 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l13 = *arg0
+                                .add(24 + 7 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len14 = l13;
+                            let bytes14 = _rt::Vec::from_raw_parts(
+                                l12.cast(),
+                                len14,
+                                len14,
+                            );
+                            let l15 = *arg0
+                                .add(24 + 8 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l16 = *arg0
+                                .add(24 + 9 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len17 = l16;
+                            let bytes17 = _rt::Vec::from_raw_parts(
+                                l15.cast(),
+                                len17,
+                                len17,
+                            );
+                            let l18 = *arg0
+                                .add(24 + 10 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l19 = *arg0
+                                .add(24 + 11 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let base30 = l18;
+                            let len30 = l19;
+                            let mut result30 = _rt::Vec::with_capacity(len30);
+                            for i in 0..len30 {
+                                let base = base30
+                                    .add(i * (7 * ::core::mem::size_of::<*const u8>()));
+                                let e30 = {
+                                    let l20 = *base.add(0).cast::<*mut u8>();
+                                    let l21 = *base
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len22 = l21;
+                                    let bytes22 = _rt::Vec::from_raw_parts(
+                                        l20.cast(),
+                                        len22,
+                                        len22,
+                                    );
+                                    let l23 = i32::from(
+                                        *base
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>(),
+                                    );
+                                    let l27 = *base
+                                        .add(5 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<*mut u8>();
+                                    let l28 = *base
+                                        .add(6 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len29 = l28;
+                                    let bytes29 = _rt::Vec::from_raw_parts(
+                                        l27.cast(),
+                                        len29,
+                                        len29,
+                                    );
+                                    super::super::super::super::cutover::plugin::types::Object {
+                                        role: _rt::string_lift(bytes22),
+                                        member: match l23 {
+                                            0 => None,
+                                            1 => {
+                                                let e = {
+                                                    let l24 = *base
+                                                        .add(3 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<*mut u8>();
+                                                    let l25 = *base
+                                                        .add(4 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<usize>();
+                                                    let len26 = l25;
+                                                    let bytes26 = _rt::Vec::from_raw_parts(
+                                                        l24.cast(),
+                                                        len26,
+                                                        len26,
+                                                    );
+                                                    _rt::string_lift(bytes26)
+                                                };
+                                                Some(e)
+                                            }
+                                            _ => _rt::invalid_enum_discriminant(),
+                                        },
+                                        path: _rt::string_lift(bytes29),
+                                    }
+                                };
+                                result30.push(e30);
+                            }
+                            _rt::cabi_dealloc(
+                                base30,
+                                len30 * (7 * ::core::mem::size_of::<*const u8>()),
+                                ::core::mem::size_of::<*const u8>(),
+                            );
+                            let l31 = *arg0
+                                .add(24 + 12 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l32 = *arg0
+                                .add(24 + 13 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let base36 = l31;
+                            let len36 = l32;
+                            let mut result36 = _rt::Vec::with_capacity(len36);
+                            for i in 0..len36 {
+                                let base = base36
+                                    .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                let e36 = {
+                                    let l33 = *base.add(0).cast::<*mut u8>();
+                                    let l34 = *base
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len35 = l34;
+                                    let bytes35 = _rt::Vec::from_raw_parts(
+                                        l33.cast(),
+                                        len35,
+                                        len35,
+                                    );
+                                    _rt::string_lift(bytes35)
+                                };
+                                result36.push(e36);
+                            }
+                            _rt::cabi_dealloc(
+                                base36,
+                                len36 * (2 * ::core::mem::size_of::<*const u8>()),
+                                ::core::mem::size_of::<*const u8>(),
+                            );
+                            let l37 = i32::from(
+                                *arg0
+                                    .add(24 + 14 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l38 = i32::from(
+                                *arg0
+                                    .add(24 + 15 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l42 = *arg0
+                                .add(24 + 18 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l43 = *arg0
+                                .add(24 + 19 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len44 = l43;
+                            let bytes44 = _rt::Vec::from_raw_parts(
+                                l42.cast(),
+                                len44,
+                                len44,
+                            );
+                            let l45 = *arg0
+                                .add(24 + 20 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l46 = *arg0
+                                .add(24 + 21 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len47 = l46;
+                            let bytes47 = _rt::Vec::from_raw_parts(
+                                l45.cast(),
+                                len47,
+                                len47,
+                            );
+                            let l48 = *arg0
+                                .add(24 + 22 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l49 = *arg0
+                                .add(24 + 23 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let base57 = l48;
+                            let len57 = l49;
+                            let mut result57 = _rt::Vec::with_capacity(len57);
+                            for i in 0..len57 {
+                                let base = base57
+                                    .add(i * (5 * ::core::mem::size_of::<*const u8>()));
+                                let e57 = {
+                                    let l50 = *base.add(0).cast::<*mut u8>();
+                                    let l51 = *base
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len52 = l51;
+                                    let bytes52 = _rt::Vec::from_raw_parts(
+                                        l50.cast(),
+                                        len52,
+                                        len52,
+                                    );
+                                    let l53 = *base
+                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<i32>();
+                                    let l54 = *base
+                                        .add(3 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<*mut u8>();
+                                    let l55 = *base
+                                        .add(4 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len56 = l55;
+                                    let bytes56 = _rt::Vec::from_raw_parts(
+                                        l54.cast(),
+                                        len56,
+                                        len56,
+                                    );
+                                    super::super::super::super::cutover::plugin::types::Loss {
+                                        code: _rt::string_lift(bytes52),
+                                        count: l53 as u32,
+                                        detail: _rt::string_lift(bytes56),
+                                    }
+                                };
+                                result57.push(e57);
+                            }
+                            _rt::cabi_dealloc(
+                                base57,
+                                len57 * (5 * ::core::mem::size_of::<*const u8>()),
+                                ::core::mem::size_of::<*const u8>(),
+                            );
+                            let l58 = *arg0
+                                .add(24 + 24 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l59 = *arg0
+                                .add(24 + 25 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len60 = l59;
+                            let bytes60 = _rt::Vec::from_raw_parts(
+                                l58.cast(),
+                                len60,
+                                len60,
+                            );
+                            let l61 = i32::from(
+                                *arg0
+                                    .add(24 + 26 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l65 = i32::from(
+                                *arg0
+                                    .add(24 + 29 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l69 = i32::from(
+                                *arg0
+                                    .add(24 + 32 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            T_::rollback(
+                                super::super::super::super::cutover::plugin::types::Context {
+                                    run: _rt::string_lift(bytes2),
+                                    change: _rt::string_lift(bytes5),
+                                    attempt: l6 as u32,
+                                    now: l7 as u64,
+                                    deadline: l8 as u64,
+                                    idempotency_key: _rt::string_lift(bytes11),
+                                },
+                                _rt::string_lift(bytes14),
+                                super::super::super::super::cutover::plugin::types::Change {
+                                    id: _rt::string_lift(bytes17),
+                                    subject: result30,
+                                    links: result36,
+                                    action: super::super::super::super::cutover::plugin::types::Action::_lift(
+                                        l37 as u8,
+                                    ),
+                                    group: match l38 {
+                                        0 => None,
+                                        1 => {
+                                            let e = {
+                                                let l39 = *arg0
+                                                    .add(24 + 16 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l40 = *arg0
+                                                    .add(24 + 17 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len41 = l40;
+                                                let bytes41 = _rt::Vec::from_raw_parts(
+                                                    l39.cast(),
+                                                    len41,
+                                                    len41,
+                                                );
+                                                _rt::string_lift(bytes41)
+                                            };
+                                            Some(e)
+                                        }
+                                        _ => _rt::invalid_enum_discriminant(),
+                                    },
+                                    summary: _rt::string_lift(bytes44),
+                                    instruction: _rt::string_lift(bytes47),
+                                    losses: result57,
+                                    by_hand: _rt::string_lift(bytes60),
+                                    conflict: match l61 {
+                                        0 => None,
+                                        1 => {
+                                            let e = {
+                                                let l62 = *arg0
+                                                    .add(24 + 27 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l63 = *arg0
+                                                    .add(24 + 28 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len64 = l63;
+                                                let bytes64 = _rt::Vec::from_raw_parts(
+                                                    l62.cast(),
+                                                    len64,
+                                                    len64,
+                                                );
+                                                _rt::string_lift(bytes64)
+                                            };
+                                            Some(e)
+                                        }
+                                        _ => _rt::invalid_enum_discriminant(),
+                                    },
+                                },
+                                match l65 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l66 = *arg0
+                                                .add(24 + 30 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l67 = *arg0
+                                                .add(24 + 31 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len68 = l67;
+                                            let bytes68 = _rt::Vec::from_raw_parts(
+                                                l66.cast(),
+                                                len68,
+                                                len68,
+                                            );
+                                            _rt::string_lift(bytes68)
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                },
+                                match l69 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l70 = *arg0
+                                                .add(24 + 33 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l71 = *arg0
+                                                .add(24 + 34 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len72 = l71;
+                                            let bytes72 = _rt::Vec::from_raw_parts(
+                                                l70.cast(),
+                                                len72,
+                                                len72,
+                                            );
+                                            _rt::string_lift(bytes72)
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                },
+                            )
+                        };
+                        _rt::cabi_dealloc(
+                            arg0,
+                            32 + 34 * ::core::mem::size_of::<*const u8>(),
+                            8,
+                        );
+                        let ptr74 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result73 {
+                            Ok(e) => {
+                                *ptr74.add(0).cast::<u8>() = (0i32) as u8;
+                                use super::super::super::super::cutover::plugin::types::Progress as V79;
+                                match e {
+                                    V79::Done(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                        match e {
+                                            Some(e) => {
+                                                *ptr74
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (1i32) as u8;
+                                                let vec75 = (e.into_bytes()).into_boxed_slice();
+                                                let ptr75 = vec75.as_ptr().cast::<u8>();
+                                                let len75 = vec75.len();
+                                                ::core::mem::forget(vec75);
+                                                *ptr74
+                                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len75;
+                                                *ptr74
+                                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = ptr75.cast_mut();
+                                            }
+                                            None => {
+                                                *ptr74
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (0i32) as u8;
+                                            }
+                                        };
+                                    }
+                                    V79::Again(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        let super::super::super::super::cutover::plugin::types::Again {
+                                            after_seconds: after_seconds76,
+                                            memo: memo76,
+                                            note: note76,
+                                        } = e;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i32>() = _rt::as_i32(after_seconds76);
+                                        let vec77 = (memo76.into_bytes()).into_boxed_slice();
+                                        let ptr77 = vec77.as_ptr().cast::<u8>();
+                                        let len77 = vec77.len();
+                                        ::core::mem::forget(vec77);
+                                        *ptr74
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len77;
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr77.cast_mut();
+                                        let vec78 = (note76.into_bytes()).into_boxed_slice();
+                                        let ptr78 = vec78.as_ptr().cast::<u8>();
+                                        let len78 = vec78.len();
+                                        ::core::mem::forget(vec78);
+                                        *ptr74
+                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len78;
+                                        *ptr74
+                                            .add(5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr78.cast_mut();
+                                    }
+                                }
+                            }
+                            Err(e) => {
+                                *ptr74.add(0).cast::<u8>() = (1i32) as u8;
+                                use super::super::super::super::cutover::plugin::types::Failure as V87;
+                                match e {
+                                    V87::InvalidInput(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                        let vec80 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr80 = vec80.as_ptr().cast::<u8>();
+                                        let len80 = vec80.len();
+                                        ::core::mem::forget(vec80);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len80;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr80.cast_mut();
+                                    }
+                                    V87::Denied(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        let vec81 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr81 = vec81.as_ptr().cast::<u8>();
+                                        let len81 = vec81.len();
+                                        ::core::mem::forget(vec81);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len81;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr81.cast_mut();
+                                    }
+                                    V87::NotFound(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (2i32) as u8;
+                                        let vec82 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr82 = vec82.as_ptr().cast::<u8>();
+                                        let len82 = vec82.len();
+                                        ::core::mem::forget(vec82);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len82;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr82.cast_mut();
+                                    }
+                                    V87::Conflict(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (3i32) as u8;
+                                        let vec83 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr83 = vec83.as_ptr().cast::<u8>();
+                                        let len83 = vec83.len();
+                                        ::core::mem::forget(vec83);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len83;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr83.cast_mut();
+                                    }
+                                    V87::RateLimited(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (4i32) as u8;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i32>() = _rt::as_i32(e);
+                                    }
+                                    V87::Unavailable(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (5i32) as u8;
+                                        let vec84 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr84 = vec84.as_ptr().cast::<u8>();
+                                        let len84 = vec84.len();
+                                        ::core::mem::forget(vec84);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len84;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr84.cast_mut();
+                                    }
+                                    V87::Unsupported(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (6i32) as u8;
+                                        let vec85 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr85 = vec85.as_ptr().cast::<u8>();
+                                        let len85 = vec85.len();
+                                        ::core::mem::forget(vec85);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len85;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr85.cast_mut();
+                                    }
+                                    V87::Internal(e) => {
+                                        *ptr74
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (7i32) as u8;
+                                        let vec86 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr86 = vec86.as_ptr().cast::<u8>();
+                                        let len86 = vec86.len();
+                                        ::core::mem::forget(vec86);
+                                        *ptr74
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len86;
+                                        *ptr74
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr86.cast_mut();
+                                    }
+                                }
+                            }
+                        };
+                        ptr74
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case)]
+                pub unsafe fn __post_return_rollback<T_: Guest>(arg0: *mut u8) {
+                    unsafe {
+                        let l0 = i32::from(*arg0.add(0).cast::<u8>());
+                        match l0 {
+                            0 => {
+                                let l1 = i32::from(
+                                    *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                match l1 {
+                                    0 => {
+                                        let l2 = i32::from(
+                                            *arg0
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<u8>(),
+                                        );
+                                        match l2 {
+                                            0 => {}
+                                            _ => {
+                                                let l3 = *arg0
+                                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l4 = *arg0
+                                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                _rt::cabi_dealloc(l3, l4, 1);
+                                            }
+                                        }
+                                    }
+                                    _ => {
+                                        let l5 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l6 = *arg0
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l5, l6, 1);
+                                        let l7 = *arg0
+                                            .add(5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l8 = *arg0
+                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l7, l8, 1);
+                                    }
+                                }
+                            }
+                            _ => {
+                                let l9 = i32::from(
+                                    *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                match l9 {
+                                    0 => {
+                                        let l10 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l11 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l10, l11, 1);
+                                    }
+                                    1 => {
+                                        let l12 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l13 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l12, l13, 1);
+                                    }
+                                    2 => {
+                                        let l14 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l15 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l14, l15, 1);
+                                    }
+                                    3 => {
+                                        let l16 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l17 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l16, l17, 1);
+                                    }
+                                    4 => {}
+                                    5 => {
+                                        let l18 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l19 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l18, l19, 1);
+                                    }
+                                    6 => {
+                                        let l20 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l21 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l20, l21, 1);
+                                    }
+                                    _ => {
+                                        let l22 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l23 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l22, l23, 1);
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case, unused_unsafe)]
+                pub unsafe fn _export_verify_cabi<T_: Guest>(arg0: *mut u8) -> *mut u8 {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
+                        let result74 = {
+                            let l0 = *arg0.add(0).cast::<*mut u8>();
+                            let l1 = *arg0
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len2 = l1;
+                            let bytes2 = _rt::Vec::from_raw_parts(l0.cast(), len2, len2);
+                            let l3 = *arg0
+                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l4 = *arg0
+                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len5 = l4;
+                            let bytes5 = _rt::Vec::from_raw_parts(l3.cast(), len5, len5);
+                            let l6 = *arg0
+                                .add(4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<i32>();
+                            let l7 = *arg0
+                                .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<i64>();
+                            let l8 = *arg0
+                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<i64>();
+                            let l9 = *arg0
+                                .add(24 + 4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l10 = *arg0
+                                .add(24 + 5 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len11 = l10;
+                            let bytes11 = _rt::Vec::from_raw_parts(
+                                l9.cast(),
+                                len11,
+                                len11,
+                            );
+                            let l12 = *arg0
+                                .add(24 + 6 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l13 = *arg0
+                                .add(24 + 7 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len14 = l13;
+                            let bytes14 = _rt::Vec::from_raw_parts(
+                                l12.cast(),
+                                len14,
+                                len14,
+                            );
+                            let l15 = *arg0
+                                .add(24 + 8 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l16 = *arg0
+                                .add(24 + 9 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len17 = l16;
+                            let bytes17 = _rt::Vec::from_raw_parts(
+                                l15.cast(),
+                                len17,
+                                len17,
+                            );
+                            let l18 = *arg0
+                                .add(24 + 10 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l19 = *arg0
+                                .add(24 + 11 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let base30 = l18;
+                            let len30 = l19;
+                            let mut result30 = _rt::Vec::with_capacity(len30);
+                            for i in 0..len30 {
+                                let base = base30
+                                    .add(i * (7 * ::core::mem::size_of::<*const u8>()));
+                                let e30 = {
+                                    let l20 = *base.add(0).cast::<*mut u8>();
+                                    let l21 = *base
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len22 = l21;
+                                    let bytes22 = _rt::Vec::from_raw_parts(
+                                        l20.cast(),
+                                        len22,
+                                        len22,
+                                    );
+                                    let l23 = i32::from(
+                                        *base
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>(),
+                                    );
+                                    let l27 = *base
+                                        .add(5 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<*mut u8>();
+                                    let l28 = *base
+                                        .add(6 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len29 = l28;
+                                    let bytes29 = _rt::Vec::from_raw_parts(
+                                        l27.cast(),
+                                        len29,
+                                        len29,
+                                    );
+                                    super::super::super::super::cutover::plugin::types::Object {
+                                        role: _rt::string_lift(bytes22),
+                                        member: match l23 {
+                                            0 => None,
+                                            1 => {
+                                                let e = {
+                                                    let l24 = *base
+                                                        .add(3 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<*mut u8>();
+                                                    let l25 = *base
+                                                        .add(4 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<usize>();
+                                                    let len26 = l25;
+                                                    let bytes26 = _rt::Vec::from_raw_parts(
+                                                        l24.cast(),
+                                                        len26,
+                                                        len26,
+                                                    );
+                                                    _rt::string_lift(bytes26)
+                                                };
+                                                Some(e)
+                                            }
+                                            _ => _rt::invalid_enum_discriminant(),
+                                        },
+                                        path: _rt::string_lift(bytes29),
+                                    }
+                                };
+                                result30.push(e30);
+                            }
+                            _rt::cabi_dealloc(
+                                base30,
+                                len30 * (7 * ::core::mem::size_of::<*const u8>()),
+                                ::core::mem::size_of::<*const u8>(),
+                            );
+                            let l31 = *arg0
+                                .add(24 + 12 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l32 = *arg0
+                                .add(24 + 13 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let base36 = l31;
+                            let len36 = l32;
+                            let mut result36 = _rt::Vec::with_capacity(len36);
+                            for i in 0..len36 {
+                                let base = base36
+                                    .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                let e36 = {
+                                    let l33 = *base.add(0).cast::<*mut u8>();
+                                    let l34 = *base
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len35 = l34;
+                                    let bytes35 = _rt::Vec::from_raw_parts(
+                                        l33.cast(),
+                                        len35,
+                                        len35,
+                                    );
+                                    _rt::string_lift(bytes35)
+                                };
+                                result36.push(e36);
+                            }
+                            _rt::cabi_dealloc(
+                                base36,
+                                len36 * (2 * ::core::mem::size_of::<*const u8>()),
+                                ::core::mem::size_of::<*const u8>(),
+                            );
+                            let l37 = i32::from(
+                                *arg0
+                                    .add(24 + 14 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l38 = i32::from(
+                                *arg0
+                                    .add(24 + 15 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l42 = *arg0
+                                .add(24 + 18 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l43 = *arg0
+                                .add(24 + 19 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len44 = l43;
+                            let bytes44 = _rt::Vec::from_raw_parts(
+                                l42.cast(),
+                                len44,
+                                len44,
+                            );
+                            let l45 = *arg0
+                                .add(24 + 20 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l46 = *arg0
+                                .add(24 + 21 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len47 = l46;
+                            let bytes47 = _rt::Vec::from_raw_parts(
+                                l45.cast(),
+                                len47,
+                                len47,
+                            );
+                            let l48 = *arg0
+                                .add(24 + 22 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l49 = *arg0
+                                .add(24 + 23 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let base57 = l48;
+                            let len57 = l49;
+                            let mut result57 = _rt::Vec::with_capacity(len57);
+                            for i in 0..len57 {
+                                let base = base57
+                                    .add(i * (5 * ::core::mem::size_of::<*const u8>()));
+                                let e57 = {
+                                    let l50 = *base.add(0).cast::<*mut u8>();
+                                    let l51 = *base
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len52 = l51;
+                                    let bytes52 = _rt::Vec::from_raw_parts(
+                                        l50.cast(),
+                                        len52,
+                                        len52,
+                                    );
+                                    let l53 = *base
+                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<i32>();
+                                    let l54 = *base
+                                        .add(3 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<*mut u8>();
+                                    let l55 = *base
+                                        .add(4 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len56 = l55;
+                                    let bytes56 = _rt::Vec::from_raw_parts(
+                                        l54.cast(),
+                                        len56,
+                                        len56,
+                                    );
+                                    super::super::super::super::cutover::plugin::types::Loss {
+                                        code: _rt::string_lift(bytes52),
+                                        count: l53 as u32,
+                                        detail: _rt::string_lift(bytes56),
+                                    }
+                                };
+                                result57.push(e57);
+                            }
+                            _rt::cabi_dealloc(
+                                base57,
+                                len57 * (5 * ::core::mem::size_of::<*const u8>()),
+                                ::core::mem::size_of::<*const u8>(),
+                            );
+                            let l58 = *arg0
+                                .add(24 + 24 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l59 = *arg0
+                                .add(24 + 25 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len60 = l59;
+                            let bytes60 = _rt::Vec::from_raw_parts(
+                                l58.cast(),
+                                len60,
+                                len60,
+                            );
+                            let l61 = i32::from(
+                                *arg0
+                                    .add(24 + 26 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l65 = i32::from(
+                                *arg0
+                                    .add(24 + 29 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l69 = i32::from(
+                                *arg0
+                                    .add(24 + 32 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l73 = i32::from(
+                                *arg0
+                                    .add(24 + 35 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
                             T_::verify(
                                 super::super::super::super::cutover::plugin::types::Context {
                                     run: _rt::string_lift(bytes2),
@@ -7668,28 +7826,28 @@ pub mod exports {
                                     instruction: _rt::string_lift(bytes47),
                                     losses: result57,
                                     by_hand: _rt::string_lift(bytes60),
-                                },
-                                match l61 {
-                                    0 => None,
-                                    1 => {
-                                        let e = {
-                                            let l62 = *arg0
-                                                .add(24 + 27 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<*mut u8>();
-                                            let l63 = *arg0
-                                                .add(24 + 28 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len64 = l63;
-                                            let bytes64 = _rt::Vec::from_raw_parts(
-                                                l62.cast(),
-                                                len64,
-                                                len64,
-                                            );
-                                            _rt::string_lift(bytes64)
-                                        };
-                                        Some(e)
-                                    }
-                                    _ => _rt::invalid_enum_discriminant(),
+                                    conflict: match l61 {
+                                        0 => None,
+                                        1 => {
+                                            let e = {
+                                                let l62 = *arg0
+                                                    .add(24 + 27 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l63 = *arg0
+                                                    .add(24 + 28 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len64 = l63;
+                                                let bytes64 = _rt::Vec::from_raw_parts(
+                                                    l62.cast(),
+                                                    len64,
+                                                    len64,
+                                                );
+                                                _rt::string_lift(bytes64)
+                                            };
+                                            Some(e)
+                                        }
+                                        _ => _rt::invalid_enum_discriminant(),
+                                    },
                                 },
                                 match l65 {
                                     0 => None,
@@ -7713,197 +7871,219 @@ pub mod exports {
                                     }
                                     _ => _rt::invalid_enum_discriminant(),
                                 },
+                                match l69 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l70 = *arg0
+                                                .add(24 + 33 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l71 = *arg0
+                                                .add(24 + 34 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len72 = l71;
+                                            let bytes72 = _rt::Vec::from_raw_parts(
+                                                l70.cast(),
+                                                len72,
+                                                len72,
+                                            );
+                                            _rt::string_lift(bytes72)
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                },
                                 super::super::super::super::cutover::plugin::types::Stage::_lift(
-                                    l69 as u8,
+                                    l73 as u8,
                                 ),
                             )
                         };
                         _rt::cabi_dealloc(
                             arg0,
-                            32 + 32 * ::core::mem::size_of::<*const u8>(),
+                            24 + 36 * ::core::mem::size_of::<*const u8>(),
                             8,
                         );
-                        let ptr71 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        match result70 {
+                        let ptr75 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result74 {
                             Ok(e) => {
-                                *ptr71.add(0).cast::<u8>() = (0i32) as u8;
-                                let vec75 = e;
-                                let len75 = vec75.len();
-                                let layout75 = _rt::alloc::Layout::from_size_align(
-                                        vec75.len() * (5 * ::core::mem::size_of::<*const u8>()),
+                                *ptr75.add(0).cast::<u8>() = (0i32) as u8;
+                                let vec79 = e;
+                                let len79 = vec79.len();
+                                let layout79 = _rt::alloc::Layout::from_size_align(
+                                        vec79.len() * (5 * ::core::mem::size_of::<*const u8>()),
                                         ::core::mem::size_of::<*const u8>(),
                                     )
                                     .unwrap();
-                                let (result75, _cleanup75) = wit_bindgen::rt::Cleanup::new(
-                                    layout75,
+                                let (result79, _cleanup79) = wit_bindgen::rt::Cleanup::new(
+                                    layout79,
                                 );
-                                if let Some(cleanup) = _cleanup75 {
+                                if let Some(cleanup) = _cleanup79 {
                                     cleanup.forget();
                                 }
-                                for (i, e) in vec75.into_iter().enumerate() {
-                                    let base = result75
+                                for (i, e) in vec79.into_iter().enumerate() {
+                                    let base = result79
                                         .add(i * (5 * ::core::mem::size_of::<*const u8>()));
                                     {
                                         let super::super::super::super::cutover::plugin::types::Check {
-                                            name: name72,
-                                            plane: plane72,
-                                            verdict: verdict72,
-                                            detail: detail72,
+                                            name: name76,
+                                            plane: plane76,
+                                            verdict: verdict76,
+                                            detail: detail76,
                                         } = e;
-                                        let vec73 = (name72.into_bytes()).into_boxed_slice();
-                                        let ptr73 = vec73.as_ptr().cast::<u8>();
-                                        let len73 = vec73.len();
-                                        ::core::mem::forget(vec73);
-                                        *base
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len73;
-                                        *base.add(0).cast::<*mut u8>() = ptr73.cast_mut();
-                                        *base
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (plane72.clone() as i32) as u8;
-                                        *base
-                                            .add(1 + 2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (verdict72.clone() as i32) as u8;
-                                        let vec74 = (detail72.into_bytes()).into_boxed_slice();
-                                        let ptr74 = vec74.as_ptr().cast::<u8>();
-                                        let len74 = vec74.len();
-                                        ::core::mem::forget(vec74);
-                                        *base
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len74;
-                                        *base
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr74.cast_mut();
-                                    }
-                                }
-                                *ptr71
-                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len75;
-                                *ptr71
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = result75;
-                            }
-                            Err(e) => {
-                                *ptr71.add(0).cast::<u8>() = (1i32) as u8;
-                                use super::super::super::super::cutover::plugin::types::Failure as V83;
-                                match e {
-                                    V83::InvalidInput(e) => {
-                                        *ptr71
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (0i32) as u8;
-                                        let vec76 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr76 = vec76.as_ptr().cast::<u8>();
-                                        let len76 = vec76.len();
-                                        ::core::mem::forget(vec76);
-                                        *ptr71
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len76;
-                                        *ptr71
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr76.cast_mut();
-                                    }
-                                    V83::Denied(e) => {
-                                        *ptr71
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (1i32) as u8;
-                                        let vec77 = (e.into_bytes()).into_boxed_slice();
+                                        let vec77 = (name76.into_bytes()).into_boxed_slice();
                                         let ptr77 = vec77.as_ptr().cast::<u8>();
                                         let len77 = vec77.len();
                                         ::core::mem::forget(vec77);
-                                        *ptr71
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len77;
-                                        *ptr71
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr77.cast_mut();
-                                    }
-                                    V83::NotFound(e) => {
-                                        *ptr71
+                                        *base
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (2i32) as u8;
-                                        let vec78 = (e.into_bytes()).into_boxed_slice();
+                                            .cast::<usize>() = len77;
+                                        *base.add(0).cast::<*mut u8>() = ptr77.cast_mut();
+                                        *base
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (plane76.clone() as i32) as u8;
+                                        *base
+                                            .add(1 + 2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (verdict76.clone() as i32) as u8;
+                                        let vec78 = (detail76.into_bytes()).into_boxed_slice();
                                         let ptr78 = vec78.as_ptr().cast::<u8>();
                                         let len78 = vec78.len();
                                         ::core::mem::forget(vec78);
-                                        *ptr71
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                        *base
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len78;
-                                        *ptr71
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                        *base
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr78.cast_mut();
                                     }
-                                    V83::Conflict(e) => {
-                                        *ptr71
+                                }
+                                *ptr75
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len79;
+                                *ptr75
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = result79;
+                            }
+                            Err(e) => {
+                                *ptr75.add(0).cast::<u8>() = (1i32) as u8;
+                                use super::super::super::super::cutover::plugin::types::Failure as V87;
+                                match e {
+                                    V87::InvalidInput(e) => {
+                                        *ptr75
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (3i32) as u8;
-                                        let vec79 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr79 = vec79.as_ptr().cast::<u8>();
-                                        let len79 = vec79.len();
-                                        ::core::mem::forget(vec79);
-                                        *ptr71
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len79;
-                                        *ptr71
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr79.cast_mut();
-                                    }
-                                    V83::RateLimited(e) => {
-                                        *ptr71
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (4i32) as u8;
-                                        *ptr71
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<i32>() = _rt::as_i32(e);
-                                    }
-                                    V83::Unavailable(e) => {
-                                        *ptr71
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (5i32) as u8;
+                                            .cast::<u8>() = (0i32) as u8;
                                         let vec80 = (e.into_bytes()).into_boxed_slice();
                                         let ptr80 = vec80.as_ptr().cast::<u8>();
                                         let len80 = vec80.len();
                                         ::core::mem::forget(vec80);
-                                        *ptr71
+                                        *ptr75
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len80;
-                                        *ptr71
+                                        *ptr75
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr80.cast_mut();
                                     }
-                                    V83::Unsupported(e) => {
-                                        *ptr71
+                                    V87::Denied(e) => {
+                                        *ptr75
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (6i32) as u8;
+                                            .cast::<u8>() = (1i32) as u8;
                                         let vec81 = (e.into_bytes()).into_boxed_slice();
                                         let ptr81 = vec81.as_ptr().cast::<u8>();
                                         let len81 = vec81.len();
                                         ::core::mem::forget(vec81);
-                                        *ptr71
+                                        *ptr75
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len81;
-                                        *ptr71
+                                        *ptr75
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr81.cast_mut();
                                     }
-                                    V83::Internal(e) => {
-                                        *ptr71
+                                    V87::NotFound(e) => {
+                                        *ptr75
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (7i32) as u8;
+                                            .cast::<u8>() = (2i32) as u8;
                                         let vec82 = (e.into_bytes()).into_boxed_slice();
                                         let ptr82 = vec82.as_ptr().cast::<u8>();
                                         let len82 = vec82.len();
                                         ::core::mem::forget(vec82);
-                                        *ptr71
+                                        *ptr75
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len82;
-                                        *ptr71
+                                        *ptr75
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr82.cast_mut();
+                                    }
+                                    V87::Conflict(e) => {
+                                        *ptr75
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (3i32) as u8;
+                                        let vec83 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr83 = vec83.as_ptr().cast::<u8>();
+                                        let len83 = vec83.len();
+                                        ::core::mem::forget(vec83);
+                                        *ptr75
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len83;
+                                        *ptr75
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr83.cast_mut();
+                                    }
+                                    V87::RateLimited(e) => {
+                                        *ptr75
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (4i32) as u8;
+                                        *ptr75
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i32>() = _rt::as_i32(e);
+                                    }
+                                    V87::Unavailable(e) => {
+                                        *ptr75
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (5i32) as u8;
+                                        let vec84 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr84 = vec84.as_ptr().cast::<u8>();
+                                        let len84 = vec84.len();
+                                        ::core::mem::forget(vec84);
+                                        *ptr75
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len84;
+                                        *ptr75
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr84.cast_mut();
+                                    }
+                                    V87::Unsupported(e) => {
+                                        *ptr75
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (6i32) as u8;
+                                        let vec85 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr85 = vec85.as_ptr().cast::<u8>();
+                                        let len85 = vec85.len();
+                                        ::core::mem::forget(vec85);
+                                        *ptr75
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len85;
+                                        *ptr75
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr85.cast_mut();
+                                    }
+                                    V87::Internal(e) => {
+                                        *ptr75
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (7i32) as u8;
+                                        let vec86 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr86 = vec86.as_ptr().cast::<u8>();
+                                        let len86 = vec86.len();
+                                        ::core::mem::forget(vec86);
+                                        *ptr75
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len86;
+                                        *ptr75
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr86.cast_mut();
                                     }
                                 }
                             }
                         };
-                        ptr71
+                        ptr75
                     }
                 }
                 #[doc(hidden)]
@@ -8259,82 +8439,82 @@ macro_rules! __export_migrator_impl {
         (link_section =
         "component-type:wit-bindgen:0.61.1:cutover:plugin@0.1.0:migrator:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 3146] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 3156] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xcb\x17\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd5\x17\x01A\x02\x01\
 A\x14\x01B!\x01s\x04\0\x04json\x03\0\0\x01r\x06\x03runs\x06changes\x07attempty\x03\
 noww\x08deadlinew\x0fidempotency-keys\x04\0\x07context\x03\0\x02\x01ks\x01r\x03\x04\
 roles\x06member\x04\x04paths\x04\0\x06object\x03\0\x05\x01m\x04\x06create\x06upd\
 ate\x06remove\x06switch\x04\0\x06action\x03\0\x07\x01r\x03\x04codes\x05county\x06\
-details\x04\0\x04loss\x03\0\x09\x01p\x06\x01ps\x01p\x0a\x01r\x09\x02ids\x07subje\
+details\x04\0\x04loss\x03\0\x09\x01p\x06\x01ps\x01p\x0a\x01r\x0a\x02ids\x07subje\
 ct\x0b\x05links\x0c\x06action\x08\x05group\x04\x07summarys\x0binstruction\x01\x06\
-losses\x0d\x07by-hands\x04\0\x06change\x03\0\x0e\x01k\x01\x01r\x02\x05state\x10\x08\
-expected\x10\x04\0\x08snapshot\x03\0\x11\x01r\x03\x0dafter-secondsy\x04memo\x01\x04\
-notes\x04\0\x05again\x03\0\x13\x01q\x02\x04done\x01\x10\0\x05again\x01\x14\0\x04\
-\0\x08progress\x03\0\x15\x01m\x03\x08identity\x0bapplication\x09telemetry\x04\0\x05\
-plane\x03\0\x17\x01m\x03\x04pass\x04fail\x0cinconclusive\x04\0\x07verdict\x03\0\x19\
-\x01r\x04\x04names\x05plane\x18\x07verdict\x1a\x06details\x04\0\x05check\x03\0\x1b\
-\x01q\x08\x0dinvalid-input\x01s\0\x06denied\x01s\0\x09not-found\x01s\0\x08confli\
-ct\x01s\0\x0crate-limited\x01y\0\x0bunavailable\x01s\0\x0bunsupported\x01s\0\x08\
-internal\x01s\0\x04\0\x07failure\x03\0\x1d\x01m\x03\x07applied\x0brolled-back\x07\
-retired\x04\0\x05stage\x03\0\x1f\x03\0\x1acutover:plugin/types@0.1.0\x05\0\x02\x03\
-\0\0\x04json\x02\x03\0\0\x07failure\x01B\x16\x02\x03\x02\x01\x01\x04\0\x04json\x03\
-\0\0\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x02\x01o\x02ss\x01p\x04\x01p}\x01\
-q\x03\x04json\x01\x01\0\x04form\x01\x05\0\x05bytes\x01\x06\0\x04\0\x04body\x03\0\
-\x07\x01k\x08\x01ks\x01r\x06\x06methods\x04paths\x05query\x05\x07headers\x05\x04\
-body\x09\x02as\x0a\x04\0\x07request\x03\0\x0b\x01k\x01\x01r\x03\x06status{\x07he\
-aders\x05\x04body\x0d\x04\0\x08response\x03\0\x0e\x01j\x01\x0f\x01\x03\x01@\x03\x04\
-roles\x06member\x0a\x07request\x0c\0\x10\x04\0\x04send\x01\x11\x01ps\x01@\x01\x04\
-roles\0\x12\x04\0\x07members\x01\x13\x03\0\x1fcutover:plugin/connection@0.1.0\x05\
-\x03\x01B%\x02\x03\x02\x01\x01\x04\0\x04json\x03\0\0\x02\x03\x02\x01\x02\x04\0\x07\
-failure\x03\0\x02\x01ks\x01r\x02\x06lengthy\x08alphabet\x04\x04\0\x08password\x03\
-\0\x05\x01m\x02\x04p256\x07ed25519\x04\0\x0dkey-algorithm\x03\0\x07\x01q\x02\x08\
-password\x01\x06\0\x08key-pair\x01\x08\0\x04\0\x04kind\x03\0\x09\x01r\x02\x06sec\
-rets\x06public\x04\x04\0\x09generated\x03\0\x0b\x01m\x08\x04json\x04yaml\x04toml\
-\x06dotenv\x03pem\x06base64\x03hex\x06concat\x04\0\x04form\x03\0\x0d\x01ps\x01r\x07\
-\x07subjects\x06issuers\x06serials\x0anot-beforew\x09not-afterw\x05names\x0f\x0b\
-fingerprints\x04\0\x05facts\x03\0\x10\x01j\x01\x0c\x01\x03\x01@\x02\x05labels\x04\
-kind\x0a\0\x12\x04\0\x08generate\x01\x13\x01j\x01\x01\x01\x03\x01@\x02\x05tokens\
-\x04form\x0e\0\x14\x04\0\x05parse\x01\x15\x01j\x01s\x01\x03\x01@\x02\x08document\
-\x01\x04form\x0e\0\x16\x04\0\x06render\x01\x17\x01p}\x01@\x02\x03keys\x07message\
-\x18\0\x16\x04\0\x04sign\x01\x19\x01@\x02\x03keys\x05names\x0f\0\x16\x04\0\x03cs\
-r\x01\x1a\x01j\x01\x11\x01\x03\x01@\x01\x0bcertificates\0\x1b\x04\0\x11certifica\
-te-facts\x01\x1c\x01@\x01\x05tokens\0\x14\x04\0\x06claims\x01\x1d\x03\0\x1bcutov\
-er:plugin/sealed@0.1.0\x05\x04\x01B\x04\x01m\x03\x05debug\x04info\x04warn\x04\0\x05\
-level\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x05write\x01\x02\x03\
-\0\x18cutover:plugin/log@0.1.0\x05\x05\x01B!\x02\x03\x02\x01\x01\x04\0\x04json\x03\
-\0\0\x01m\x04\x04read\x05login\x03add\x05write\x04\0\x0broute-class\x03\0\x02\x01\
-m\x03\x06status\x04json\x06opaque\x04\0\x0dresponse-rule\x03\0\x04\x01ks\x01ps\x01\
-r\x07\x06methods\x04paths\x05class\x03\x06object\x06\x08response\x05\x0fpublic-r\
-esponse\x07\x0epublic-request\x07\x04\0\x05route\x03\0\x08\x01m\x02\x03one\x04ma\
-ny\x04\0\x0bcardinality\x03\0\x0a\x01p\x09\x01r\x04\x04names\x05kinds\x07\x0bcar\
-dinality\x0b\x06routes\x0c\x04\0\x04role\x03\0\x0d\x01r\x02\x04froms\x02tos\x04\0\
-\x04flow\x03\0\x0f\x01m\x02\x08inherent\x08material\x04\0\x06weight\x03\0\x11\x01\
-r\x04\x04codes\x06weight\x12\x0bdescriptions\x07residue\x07\x04\0\x09loss-code\x03\
-\0\x13\x01m\x03\x07migrate\x06retire\x07observe\x04\0\x07purpose\x03\0\x15\x01p\x0e\
-\x01p\x10\x01r\x0c\x04names\x07summarys\x07purpose\x16\x0cinput-schema\x01\x0dou\
-tput-schema\x01\x05roles\x17\x05flows\x18\x0dserver-chosen\x07\x09resumable\x7f\x09\
-collapses\x7f\x0cirreversible\x7f\x0dself-checking\x7f\x04\0\x09operation\x03\0\x19\
-\x01p\x1a\x01p\x14\x01r\x05\x04names\x07versions\x07summarys\x0aoperations\x1b\x06\
-losses\x1c\x04\0\x08manifest\x03\0\x1d\x01@\0\0\x1e\x04\0\x08describe\x01\x1f\x04\
-\0\x1bcutover:plugin/plugin@0.1.0\x05\x06\x02\x03\0\0\x07context\x02\x03\0\0\x06\
-change\x02\x03\0\0\x08snapshot\x02\x03\0\0\x08progress\x02\x03\0\0\x05check\x02\x03\
-\0\0\x05stage\x01B#\x02\x03\x02\x01\x01\x04\0\x04json\x03\0\0\x02\x03\x02\x01\x07\
-\x04\0\x07context\x03\0\x02\x02\x03\x02\x01\x08\x04\0\x06change\x03\0\x04\x02\x03\
-\x02\x01\x09\x04\0\x08snapshot\x03\0\x06\x02\x03\x02\x01\x0a\x04\0\x08progress\x03\
-\0\x08\x02\x03\x02\x01\x0b\x04\0\x05check\x03\0\x0a\x02\x03\x02\x01\x02\x04\0\x07\
-failure\x03\0\x0c\x02\x03\x02\x01\x0c\x04\0\x05stage\x03\0\x0e\x01p\x05\x01ks\x01\
-k\x01\x01r\x03\x07changes\x10\x04next\x11\x06output\x12\x04\0\x04page\x03\0\x13\x01\
-j\x01\x14\x01\x0d\x01@\x04\x09operations\x05input\x01\x06linked\x10\x06cursor\x11\
-\0\x15\x04\0\x04plan\x01\x16\x01j\x01\x07\x01\x0d\x01@\x03\x07context\x03\x09ope\
-rations\x06change\x05\0\x17\x04\0\x07capture\x01\x18\x01j\x01\x09\x01\x0d\x01@\x05\
-\x07context\x03\x09operations\x06change\x05\x09pre-image\x12\x04memo\x12\0\x19\x04\
-\0\x05apply\x01\x1a\x04\0\x08rollback\x01\x1a\x01p\x0b\x01j\x01\x1b\x01\x0d\x01@\
-\x06\x07context\x03\x09operations\x06change\x05\x09pre-image\x12\x04memo\x12\x05\
-stage\x0f\0\x1c\x04\0\x06verify\x01\x1d\x04\0\x1ecutover:plugin/migration@0.1.0\x05\
-\x0d\x04\0\x1dcutover:plugin/migrator@0.1.0\x04\0\x0b\x0e\x01\0\x08migrator\x03\0\
-\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.258.3\x10wit-bi\
-ndgen-rust\x060.61.1";
+losses\x0d\x07by-hands\x08conflict\x04\x04\0\x06change\x03\0\x0e\x01k\x01\x01r\x02\
+\x05state\x10\x08expected\x10\x04\0\x08snapshot\x03\0\x11\x01r\x03\x0dafter-seco\
+ndsy\x04memo\x01\x04notes\x04\0\x05again\x03\0\x13\x01q\x02\x04done\x01\x10\0\x05\
+again\x01\x14\0\x04\0\x08progress\x03\0\x15\x01m\x03\x08identity\x0bapplication\x09\
+telemetry\x04\0\x05plane\x03\0\x17\x01m\x03\x04pass\x04fail\x0cinconclusive\x04\0\
+\x07verdict\x03\0\x19\x01r\x04\x04names\x05plane\x18\x07verdict\x1a\x06details\x04\
+\0\x05check\x03\0\x1b\x01q\x08\x0dinvalid-input\x01s\0\x06denied\x01s\0\x09not-f\
+ound\x01s\0\x08conflict\x01s\0\x0crate-limited\x01y\0\x0bunavailable\x01s\0\x0bu\
+nsupported\x01s\0\x08internal\x01s\0\x04\0\x07failure\x03\0\x1d\x01m\x03\x07appl\
+ied\x0brolled-back\x07retired\x04\0\x05stage\x03\0\x1f\x03\0\x1acutover:plugin/t\
+ypes@0.1.0\x05\0\x02\x03\0\0\x04json\x02\x03\0\0\x07failure\x01B\x16\x02\x03\x02\
+\x01\x01\x04\0\x04json\x03\0\0\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x02\x01\
+o\x02ss\x01p\x04\x01p}\x01q\x03\x04json\x01\x01\0\x04form\x01\x05\0\x05bytes\x01\
+\x06\0\x04\0\x04body\x03\0\x07\x01k\x08\x01ks\x01r\x06\x06methods\x04paths\x05qu\
+ery\x05\x07headers\x05\x04body\x09\x02as\x0a\x04\0\x07request\x03\0\x0b\x01k\x01\
+\x01r\x03\x06status{\x07headers\x05\x04body\x0d\x04\0\x08response\x03\0\x0e\x01j\
+\x01\x0f\x01\x03\x01@\x03\x04roles\x06member\x0a\x07request\x0c\0\x10\x04\0\x04s\
+end\x01\x11\x01ps\x01@\x01\x04roles\0\x12\x04\0\x07members\x01\x13\x03\0\x1fcuto\
+ver:plugin/connection@0.1.0\x05\x03\x01B%\x02\x03\x02\x01\x01\x04\0\x04json\x03\0\
+\0\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x02\x01ks\x01r\x02\x06lengthy\x08a\
+lphabet\x04\x04\0\x08password\x03\0\x05\x01m\x02\x04p256\x07ed25519\x04\0\x0dkey\
+-algorithm\x03\0\x07\x01q\x02\x08password\x01\x06\0\x08key-pair\x01\x08\0\x04\0\x04\
+kind\x03\0\x09\x01r\x02\x06secrets\x06public\x04\x04\0\x09generated\x03\0\x0b\x01\
+m\x08\x04json\x04yaml\x04toml\x06dotenv\x03pem\x06base64\x03hex\x06concat\x04\0\x04\
+form\x03\0\x0d\x01ps\x01r\x07\x07subjects\x06issuers\x06serials\x0anot-beforew\x09\
+not-afterw\x05names\x0f\x0bfingerprints\x04\0\x05facts\x03\0\x10\x01j\x01\x0c\x01\
+\x03\x01@\x02\x05labels\x04kind\x0a\0\x12\x04\0\x08generate\x01\x13\x01j\x01\x01\
+\x01\x03\x01@\x02\x05tokens\x04form\x0e\0\x14\x04\0\x05parse\x01\x15\x01j\x01s\x01\
+\x03\x01@\x02\x08document\x01\x04form\x0e\0\x16\x04\0\x06render\x01\x17\x01p}\x01\
+@\x02\x03keys\x07message\x18\0\x16\x04\0\x04sign\x01\x19\x01@\x02\x03keys\x05nam\
+es\x0f\0\x16\x04\0\x03csr\x01\x1a\x01j\x01\x11\x01\x03\x01@\x01\x0bcertificates\0\
+\x1b\x04\0\x11certificate-facts\x01\x1c\x01@\x01\x05tokens\0\x14\x04\0\x06claims\
+\x01\x1d\x03\0\x1bcutover:plugin/sealed@0.1.0\x05\x04\x01B\x04\x01m\x03\x05debug\
+\x04info\x04warn\x04\0\x05level\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\
+\0\x05write\x01\x02\x03\0\x18cutover:plugin/log@0.1.0\x05\x05\x01B!\x02\x03\x02\x01\
+\x01\x04\0\x04json\x03\0\0\x01m\x04\x04read\x05login\x03add\x05write\x04\0\x0bro\
+ute-class\x03\0\x02\x01m\x03\x06status\x04json\x06opaque\x04\0\x0dresponse-rule\x03\
+\0\x04\x01ks\x01ps\x01r\x07\x06methods\x04paths\x05class\x03\x06object\x06\x08re\
+sponse\x05\x0fpublic-response\x07\x0epublic-request\x07\x04\0\x05route\x03\0\x08\
+\x01m\x02\x03one\x04many\x04\0\x0bcardinality\x03\0\x0a\x01p\x09\x01r\x04\x04nam\
+es\x05kinds\x07\x0bcardinality\x0b\x06routes\x0c\x04\0\x04role\x03\0\x0d\x01r\x02\
+\x04froms\x02tos\x04\0\x04flow\x03\0\x0f\x01m\x02\x08inherent\x08material\x04\0\x06\
+weight\x03\0\x11\x01r\x04\x04codes\x06weight\x12\x0bdescriptions\x07residue\x07\x04\
+\0\x09loss-code\x03\0\x13\x01m\x03\x07migrate\x06retire\x07observe\x04\0\x07purp\
+ose\x03\0\x15\x01p\x0e\x01p\x10\x01r\x0c\x04names\x07summarys\x07purpose\x16\x0c\
+input-schema\x01\x0doutput-schema\x01\x05roles\x17\x05flows\x18\x0dserver-chosen\
+\x07\x09resumable\x7f\x09collapses\x7f\x0cirreversible\x7f\x0dself-checking\x7f\x04\
+\0\x09operation\x03\0\x19\x01p\x1a\x01p\x14\x01r\x05\x04names\x07versions\x07sum\
+marys\x0aoperations\x1b\x06losses\x1c\x04\0\x08manifest\x03\0\x1d\x01@\0\0\x1e\x04\
+\0\x08describe\x01\x1f\x04\0\x1bcutover:plugin/plugin@0.1.0\x05\x06\x02\x03\0\0\x07\
+context\x02\x03\0\0\x06change\x02\x03\0\0\x08snapshot\x02\x03\0\0\x08progress\x02\
+\x03\0\0\x05check\x02\x03\0\0\x05stage\x01B#\x02\x03\x02\x01\x01\x04\0\x04json\x03\
+\0\0\x02\x03\x02\x01\x07\x04\0\x07context\x03\0\x02\x02\x03\x02\x01\x08\x04\0\x06\
+change\x03\0\x04\x02\x03\x02\x01\x09\x04\0\x08snapshot\x03\0\x06\x02\x03\x02\x01\
+\x0a\x04\0\x08progress\x03\0\x08\x02\x03\x02\x01\x0b\x04\0\x05check\x03\0\x0a\x02\
+\x03\x02\x01\x02\x04\0\x07failure\x03\0\x0c\x02\x03\x02\x01\x0c\x04\0\x05stage\x03\
+\0\x0e\x01p\x05\x01ks\x01k\x01\x01r\x03\x07changes\x10\x04next\x11\x06output\x12\
+\x04\0\x04page\x03\0\x13\x01j\x01\x14\x01\x0d\x01@\x04\x09operations\x05input\x01\
+\x06linked\x10\x06cursor\x11\0\x15\x04\0\x04plan\x01\x16\x01j\x01\x07\x01\x0d\x01\
+@\x03\x07context\x03\x09operations\x06change\x05\0\x17\x04\0\x07capture\x01\x18\x01\
+j\x01\x09\x01\x0d\x01@\x05\x07context\x03\x09operations\x06change\x05\x09pre-ima\
+ge\x12\x04memo\x12\0\x19\x04\0\x05apply\x01\x1a\x04\0\x08rollback\x01\x1a\x01p\x0b\
+\x01j\x01\x1b\x01\x0d\x01@\x06\x07context\x03\x09operations\x06change\x05\x09pre\
+-image\x12\x04memo\x12\x05stage\x0f\0\x1c\x04\0\x06verify\x01\x1d\x04\0\x1ecutov\
+er:plugin/migration@0.1.0\x05\x0d\x04\0\x1dcutover:plugin/migrator@0.1.0\x04\0\x0b\
+\x0e\x01\0\x08migrator\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-co\
+mponent\x070.258.3\x10wit-bindgen-rust\x060.61.1";
         };
     };
 }
@@ -8347,52 +8527,52 @@ pub use __export_migrator_impl as export;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1965] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x8e\x0e\x01A\x02\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1975] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x98\x0e\x01A\x02\x01\
 A\x0a\x01B!\x01s\x04\0\x04json\x03\0\0\x01r\x06\x03runs\x06changes\x07attempty\x03\
 noww\x08deadlinew\x0fidempotency-keys\x04\0\x07context\x03\0\x02\x01ks\x01r\x03\x04\
 roles\x06member\x04\x04paths\x04\0\x06object\x03\0\x05\x01m\x04\x06create\x06upd\
 ate\x06remove\x06switch\x04\0\x06action\x03\0\x07\x01r\x03\x04codes\x05county\x06\
-details\x04\0\x04loss\x03\0\x09\x01p\x06\x01ps\x01p\x0a\x01r\x09\x02ids\x07subje\
+details\x04\0\x04loss\x03\0\x09\x01p\x06\x01ps\x01p\x0a\x01r\x0a\x02ids\x07subje\
 ct\x0b\x05links\x0c\x06action\x08\x05group\x04\x07summarys\x0binstruction\x01\x06\
-losses\x0d\x07by-hands\x04\0\x06change\x03\0\x0e\x01k\x01\x01r\x02\x05state\x10\x08\
-expected\x10\x04\0\x08snapshot\x03\0\x11\x01r\x03\x0dafter-secondsy\x04memo\x01\x04\
-notes\x04\0\x05again\x03\0\x13\x01q\x02\x04done\x01\x10\0\x05again\x01\x14\0\x04\
-\0\x08progress\x03\0\x15\x01m\x03\x08identity\x0bapplication\x09telemetry\x04\0\x05\
-plane\x03\0\x17\x01m\x03\x04pass\x04fail\x0cinconclusive\x04\0\x07verdict\x03\0\x19\
-\x01r\x04\x04names\x05plane\x18\x07verdict\x1a\x06details\x04\0\x05check\x03\0\x1b\
-\x01q\x08\x0dinvalid-input\x01s\0\x06denied\x01s\0\x09not-found\x01s\0\x08confli\
-ct\x01s\0\x0crate-limited\x01y\0\x0bunavailable\x01s\0\x0bunsupported\x01s\0\x08\
-internal\x01s\0\x04\0\x07failure\x03\0\x1d\x01m\x03\x07applied\x0brolled-back\x07\
-retired\x04\0\x05stage\x03\0\x1f\x03\0\x1acutover:plugin/types@0.1.0\x05\0\x02\x03\
-\0\0\x04json\x02\x03\0\0\x07failure\x01B\x16\x02\x03\x02\x01\x01\x04\0\x04json\x03\
-\0\0\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x02\x01o\x02ss\x01p\x04\x01p}\x01\
-q\x03\x04json\x01\x01\0\x04form\x01\x05\0\x05bytes\x01\x06\0\x04\0\x04body\x03\0\
-\x07\x01k\x08\x01ks\x01r\x06\x06methods\x04paths\x05query\x05\x07headers\x05\x04\
-body\x09\x02as\x0a\x04\0\x07request\x03\0\x0b\x01k\x01\x01r\x03\x06status{\x07he\
-aders\x05\x04body\x0d\x04\0\x08response\x03\0\x0e\x01j\x01\x0f\x01\x03\x01@\x03\x04\
-roles\x06member\x0a\x07request\x0c\0\x10\x04\0\x04send\x01\x11\x01ps\x01@\x01\x04\
-roles\0\x12\x04\0\x07members\x01\x13\x03\0\x1fcutover:plugin/connection@0.1.0\x05\
-\x03\x01B%\x02\x03\x02\x01\x01\x04\0\x04json\x03\0\0\x02\x03\x02\x01\x02\x04\0\x07\
-failure\x03\0\x02\x01ks\x01r\x02\x06lengthy\x08alphabet\x04\x04\0\x08password\x03\
-\0\x05\x01m\x02\x04p256\x07ed25519\x04\0\x0dkey-algorithm\x03\0\x07\x01q\x02\x08\
-password\x01\x06\0\x08key-pair\x01\x08\0\x04\0\x04kind\x03\0\x09\x01r\x02\x06sec\
-rets\x06public\x04\x04\0\x09generated\x03\0\x0b\x01m\x08\x04json\x04yaml\x04toml\
-\x06dotenv\x03pem\x06base64\x03hex\x06concat\x04\0\x04form\x03\0\x0d\x01ps\x01r\x07\
-\x07subjects\x06issuers\x06serials\x0anot-beforew\x09not-afterw\x05names\x0f\x0b\
-fingerprints\x04\0\x05facts\x03\0\x10\x01j\x01\x0c\x01\x03\x01@\x02\x05labels\x04\
-kind\x0a\0\x12\x04\0\x08generate\x01\x13\x01j\x01\x01\x01\x03\x01@\x02\x05tokens\
-\x04form\x0e\0\x14\x04\0\x05parse\x01\x15\x01j\x01s\x01\x03\x01@\x02\x08document\
-\x01\x04form\x0e\0\x16\x04\0\x06render\x01\x17\x01p}\x01@\x02\x03keys\x07message\
-\x18\0\x16\x04\0\x04sign\x01\x19\x01@\x02\x03keys\x05names\x0f\0\x16\x04\0\x03cs\
-r\x01\x1a\x01j\x01\x11\x01\x03\x01@\x01\x0bcertificates\0\x1b\x04\0\x11certifica\
-te-facts\x01\x1c\x01@\x01\x05tokens\0\x14\x04\0\x06claims\x01\x1d\x03\0\x1bcutov\
-er:plugin/sealed@0.1.0\x05\x04\x01B\x04\x01m\x03\x05debug\x04info\x04warn\x04\0\x05\
-level\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x05write\x01\x02\x03\
-\0\x18cutover:plugin/log@0.1.0\x05\x05\x04\0=cutover:plugin/migrator-with-all-of\
--its-exports-removed@0.1.0\x04\0\x0b.\x01\0(migrator-with-all-of-its-exports-rem\
-oved\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.258.3\
-\x10wit-bindgen-rust\x060.61.1";
+losses\x0d\x07by-hands\x08conflict\x04\x04\0\x06change\x03\0\x0e\x01k\x01\x01r\x02\
+\x05state\x10\x08expected\x10\x04\0\x08snapshot\x03\0\x11\x01r\x03\x0dafter-seco\
+ndsy\x04memo\x01\x04notes\x04\0\x05again\x03\0\x13\x01q\x02\x04done\x01\x10\0\x05\
+again\x01\x14\0\x04\0\x08progress\x03\0\x15\x01m\x03\x08identity\x0bapplication\x09\
+telemetry\x04\0\x05plane\x03\0\x17\x01m\x03\x04pass\x04fail\x0cinconclusive\x04\0\
+\x07verdict\x03\0\x19\x01r\x04\x04names\x05plane\x18\x07verdict\x1a\x06details\x04\
+\0\x05check\x03\0\x1b\x01q\x08\x0dinvalid-input\x01s\0\x06denied\x01s\0\x09not-f\
+ound\x01s\0\x08conflict\x01s\0\x0crate-limited\x01y\0\x0bunavailable\x01s\0\x0bu\
+nsupported\x01s\0\x08internal\x01s\0\x04\0\x07failure\x03\0\x1d\x01m\x03\x07appl\
+ied\x0brolled-back\x07retired\x04\0\x05stage\x03\0\x1f\x03\0\x1acutover:plugin/t\
+ypes@0.1.0\x05\0\x02\x03\0\0\x04json\x02\x03\0\0\x07failure\x01B\x16\x02\x03\x02\
+\x01\x01\x04\0\x04json\x03\0\0\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x02\x01\
+o\x02ss\x01p\x04\x01p}\x01q\x03\x04json\x01\x01\0\x04form\x01\x05\0\x05bytes\x01\
+\x06\0\x04\0\x04body\x03\0\x07\x01k\x08\x01ks\x01r\x06\x06methods\x04paths\x05qu\
+ery\x05\x07headers\x05\x04body\x09\x02as\x0a\x04\0\x07request\x03\0\x0b\x01k\x01\
+\x01r\x03\x06status{\x07headers\x05\x04body\x0d\x04\0\x08response\x03\0\x0e\x01j\
+\x01\x0f\x01\x03\x01@\x03\x04roles\x06member\x0a\x07request\x0c\0\x10\x04\0\x04s\
+end\x01\x11\x01ps\x01@\x01\x04roles\0\x12\x04\0\x07members\x01\x13\x03\0\x1fcuto\
+ver:plugin/connection@0.1.0\x05\x03\x01B%\x02\x03\x02\x01\x01\x04\0\x04json\x03\0\
+\0\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x02\x01ks\x01r\x02\x06lengthy\x08a\
+lphabet\x04\x04\0\x08password\x03\0\x05\x01m\x02\x04p256\x07ed25519\x04\0\x0dkey\
+-algorithm\x03\0\x07\x01q\x02\x08password\x01\x06\0\x08key-pair\x01\x08\0\x04\0\x04\
+kind\x03\0\x09\x01r\x02\x06secrets\x06public\x04\x04\0\x09generated\x03\0\x0b\x01\
+m\x08\x04json\x04yaml\x04toml\x06dotenv\x03pem\x06base64\x03hex\x06concat\x04\0\x04\
+form\x03\0\x0d\x01ps\x01r\x07\x07subjects\x06issuers\x06serials\x0anot-beforew\x09\
+not-afterw\x05names\x0f\x0bfingerprints\x04\0\x05facts\x03\0\x10\x01j\x01\x0c\x01\
+\x03\x01@\x02\x05labels\x04kind\x0a\0\x12\x04\0\x08generate\x01\x13\x01j\x01\x01\
+\x01\x03\x01@\x02\x05tokens\x04form\x0e\0\x14\x04\0\x05parse\x01\x15\x01j\x01s\x01\
+\x03\x01@\x02\x08document\x01\x04form\x0e\0\x16\x04\0\x06render\x01\x17\x01p}\x01\
+@\x02\x03keys\x07message\x18\0\x16\x04\0\x04sign\x01\x19\x01@\x02\x03keys\x05nam\
+es\x0f\0\x16\x04\0\x03csr\x01\x1a\x01j\x01\x11\x01\x03\x01@\x01\x0bcertificates\0\
+\x1b\x04\0\x11certificate-facts\x01\x1c\x01@\x01\x05tokens\0\x14\x04\0\x06claims\
+\x01\x1d\x03\0\x1bcutover:plugin/sealed@0.1.0\x05\x04\x01B\x04\x01m\x03\x05debug\
+\x04info\x04warn\x04\0\x05level\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\
+\0\x05write\x01\x02\x03\0\x18cutover:plugin/log@0.1.0\x05\x05\x04\0=cutover:plug\
+in/migrator-with-all-of-its-exports-removed@0.1.0\x04\0\x0b.\x01\0(migrator-with\
+-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dw\
+it-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

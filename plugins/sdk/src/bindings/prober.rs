@@ -1314,7 +1314,7 @@ pub mod exports {
                 pub unsafe fn _export_observe_cabi<T_: Guest>(arg0: *mut u8) -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result65 = {
+                        let result69 = {
                             let l0 = *arg0.add(0).cast::<*mut u8>();
                             let l1 = *arg0
                                 .add(::core::mem::size_of::<*const u8>())
@@ -1609,6 +1609,11 @@ pub mod exports {
                                                 len64,
                                                 len64,
                                             );
+                                            let l65 = i32::from(
+                                                *arg0
+                                                    .add(24 + 29 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
                                             super::super::super::super::__with_name0::Change {
                                                 id: _rt::string_lift(bytes21),
                                                 subject: result34,
@@ -1642,6 +1647,28 @@ pub mod exports {
                                                 instruction: _rt::string_lift(bytes51),
                                                 losses: result61,
                                                 by_hand: _rt::string_lift(bytes64),
+                                                conflict: match l65 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l66 = *arg0
+                                                                .add(24 + 30 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<*mut u8>();
+                                                            let l67 = *arg0
+                                                                .add(24 + 31 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<usize>();
+                                                            let len68 = l67;
+                                                            let bytes68 = _rt::Vec::from_raw_parts(
+                                                                l66.cast(),
+                                                                len68,
+                                                                len68,
+                                                            );
+                                                            _rt::string_lift(bytes68)
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
                                             }
                                         };
                                         Some(e)
@@ -1652,145 +1679,145 @@ pub mod exports {
                         };
                         _rt::cabi_dealloc(
                             arg0,
-                            32 + 28 * ::core::mem::size_of::<*const u8>(),
+                            24 + 32 * ::core::mem::size_of::<*const u8>(),
                             8,
                         );
-                        let ptr66 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        match result65 {
+                        let ptr70 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result69 {
                             Ok(e) => {
-                                *ptr66.add(0).cast::<u8>() = (0i32) as u8;
-                                let vec67 = (e.into_bytes()).into_boxed_slice();
-                                let ptr67 = vec67.as_ptr().cast::<u8>();
-                                let len67 = vec67.len();
-                                ::core::mem::forget(vec67);
-                                *ptr66
+                                *ptr70.add(0).cast::<u8>() = (0i32) as u8;
+                                let vec71 = (e.into_bytes()).into_boxed_slice();
+                                let ptr71 = vec71.as_ptr().cast::<u8>();
+                                let len71 = vec71.len();
+                                ::core::mem::forget(vec71);
+                                *ptr70
                                     .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len67;
-                                *ptr66
+                                    .cast::<usize>() = len71;
+                                *ptr70
                                     .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr67.cast_mut();
+                                    .cast::<*mut u8>() = ptr71.cast_mut();
                             }
                             Err(e) => {
-                                *ptr66.add(0).cast::<u8>() = (1i32) as u8;
-                                use super::super::super::super::__with_name0::Failure as V75;
+                                *ptr70.add(0).cast::<u8>() = (1i32) as u8;
+                                use super::super::super::super::__with_name0::Failure as V79;
                                 match e {
-                                    V75::InvalidInput(e) => {
-                                        *ptr66
+                                    V79::InvalidInput(e) => {
+                                        *ptr70
                                             .add(::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
-                                        let vec68 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr68 = vec68.as_ptr().cast::<u8>();
-                                        let len68 = vec68.len();
-                                        ::core::mem::forget(vec68);
-                                        *ptr66
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len68;
-                                        *ptr66
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr68.cast_mut();
-                                    }
-                                    V75::Denied(e) => {
-                                        *ptr66
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (1i32) as u8;
-                                        let vec69 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr69 = vec69.as_ptr().cast::<u8>();
-                                        let len69 = vec69.len();
-                                        ::core::mem::forget(vec69);
-                                        *ptr66
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len69;
-                                        *ptr66
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr69.cast_mut();
-                                    }
-                                    V75::NotFound(e) => {
-                                        *ptr66
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (2i32) as u8;
-                                        let vec70 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr70 = vec70.as_ptr().cast::<u8>();
-                                        let len70 = vec70.len();
-                                        ::core::mem::forget(vec70);
-                                        *ptr66
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len70;
-                                        *ptr66
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr70.cast_mut();
-                                    }
-                                    V75::Conflict(e) => {
-                                        *ptr66
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (3i32) as u8;
-                                        let vec71 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr71 = vec71.as_ptr().cast::<u8>();
-                                        let len71 = vec71.len();
-                                        ::core::mem::forget(vec71);
-                                        *ptr66
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len71;
-                                        *ptr66
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr71.cast_mut();
-                                    }
-                                    V75::RateLimited(e) => {
-                                        *ptr66
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (4i32) as u8;
-                                        *ptr66
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<i32>() = _rt::as_i32(e);
-                                    }
-                                    V75::Unavailable(e) => {
-                                        *ptr66
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (5i32) as u8;
                                         let vec72 = (e.into_bytes()).into_boxed_slice();
                                         let ptr72 = vec72.as_ptr().cast::<u8>();
                                         let len72 = vec72.len();
                                         ::core::mem::forget(vec72);
-                                        *ptr66
+                                        *ptr70
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len72;
-                                        *ptr66
+                                        *ptr70
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr72.cast_mut();
                                     }
-                                    V75::Unsupported(e) => {
-                                        *ptr66
+                                    V79::Denied(e) => {
+                                        *ptr70
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (6i32) as u8;
+                                            .cast::<u8>() = (1i32) as u8;
                                         let vec73 = (e.into_bytes()).into_boxed_slice();
                                         let ptr73 = vec73.as_ptr().cast::<u8>();
                                         let len73 = vec73.len();
                                         ::core::mem::forget(vec73);
-                                        *ptr66
+                                        *ptr70
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len73;
-                                        *ptr66
+                                        *ptr70
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr73.cast_mut();
                                     }
-                                    V75::Internal(e) => {
-                                        *ptr66
+                                    V79::NotFound(e) => {
+                                        *ptr70
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (7i32) as u8;
+                                            .cast::<u8>() = (2i32) as u8;
                                         let vec74 = (e.into_bytes()).into_boxed_slice();
                                         let ptr74 = vec74.as_ptr().cast::<u8>();
                                         let len74 = vec74.len();
                                         ::core::mem::forget(vec74);
-                                        *ptr66
+                                        *ptr70
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len74;
-                                        *ptr66
+                                        *ptr70
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr74.cast_mut();
+                                    }
+                                    V79::Conflict(e) => {
+                                        *ptr70
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (3i32) as u8;
+                                        let vec75 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr75 = vec75.as_ptr().cast::<u8>();
+                                        let len75 = vec75.len();
+                                        ::core::mem::forget(vec75);
+                                        *ptr70
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len75;
+                                        *ptr70
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr75.cast_mut();
+                                    }
+                                    V79::RateLimited(e) => {
+                                        *ptr70
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (4i32) as u8;
+                                        *ptr70
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i32>() = _rt::as_i32(e);
+                                    }
+                                    V79::Unavailable(e) => {
+                                        *ptr70
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (5i32) as u8;
+                                        let vec76 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr76 = vec76.as_ptr().cast::<u8>();
+                                        let len76 = vec76.len();
+                                        ::core::mem::forget(vec76);
+                                        *ptr70
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len76;
+                                        *ptr70
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr76.cast_mut();
+                                    }
+                                    V79::Unsupported(e) => {
+                                        *ptr70
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (6i32) as u8;
+                                        let vec77 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr77 = vec77.as_ptr().cast::<u8>();
+                                        let len77 = vec77.len();
+                                        ::core::mem::forget(vec77);
+                                        *ptr70
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len77;
+                                        *ptr70
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr77.cast_mut();
+                                    }
+                                    V79::Internal(e) => {
+                                        *ptr70
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (7i32) as u8;
+                                        let vec78 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr78 = vec78.as_ptr().cast::<u8>();
+                                        let len78 = vec78.len();
+                                        ::core::mem::forget(vec78);
+                                        *ptr70
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len78;
+                                        *ptr70
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr78.cast_mut();
                                     }
                                 }
                             }
                         };
-                        ptr66
+                        ptr70
                     }
                 }
                 #[doc(hidden)]
@@ -2050,72 +2077,72 @@ macro_rules! __export_prober_impl {
         : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.61.1:cutover:plugin@0.1.0:prober:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2777] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2787] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xdc\x14\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe6\x14\x01A\x02\x01\
 A\x10\x01B!\x01s\x04\0\x04json\x03\0\0\x01r\x06\x03runs\x06changes\x07attempty\x03\
 noww\x08deadlinew\x0fidempotency-keys\x04\0\x07context\x03\0\x02\x01ks\x01r\x03\x04\
 roles\x06member\x04\x04paths\x04\0\x06object\x03\0\x05\x01m\x04\x06create\x06upd\
 ate\x06remove\x06switch\x04\0\x06action\x03\0\x07\x01r\x03\x04codes\x05county\x06\
-details\x04\0\x04loss\x03\0\x09\x01p\x06\x01ps\x01p\x0a\x01r\x09\x02ids\x07subje\
+details\x04\0\x04loss\x03\0\x09\x01p\x06\x01ps\x01p\x0a\x01r\x0a\x02ids\x07subje\
 ct\x0b\x05links\x0c\x06action\x08\x05group\x04\x07summarys\x0binstruction\x01\x06\
-losses\x0d\x07by-hands\x04\0\x06change\x03\0\x0e\x01k\x01\x01r\x02\x05state\x10\x08\
-expected\x10\x04\0\x08snapshot\x03\0\x11\x01r\x03\x0dafter-secondsy\x04memo\x01\x04\
-notes\x04\0\x05again\x03\0\x13\x01q\x02\x04done\x01\x10\0\x05again\x01\x14\0\x04\
-\0\x08progress\x03\0\x15\x01m\x03\x08identity\x0bapplication\x09telemetry\x04\0\x05\
-plane\x03\0\x17\x01m\x03\x04pass\x04fail\x0cinconclusive\x04\0\x07verdict\x03\0\x19\
-\x01r\x04\x04names\x05plane\x18\x07verdict\x1a\x06details\x04\0\x05check\x03\0\x1b\
-\x01q\x08\x0dinvalid-input\x01s\0\x06denied\x01s\0\x09not-found\x01s\0\x08confli\
-ct\x01s\0\x0crate-limited\x01y\0\x0bunavailable\x01s\0\x0bunsupported\x01s\0\x08\
-internal\x01s\0\x04\0\x07failure\x03\0\x1d\x01m\x03\x07applied\x0brolled-back\x07\
-retired\x04\0\x05stage\x03\0\x1f\x03\0\x1acutover:plugin/types@0.1.0\x05\0\x02\x03\
-\0\0\x04json\x02\x03\0\0\x07failure\x01B\x16\x02\x03\x02\x01\x01\x04\0\x04json\x03\
-\0\0\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x02\x01o\x02ss\x01p\x04\x01p}\x01\
-q\x03\x04json\x01\x01\0\x04form\x01\x05\0\x05bytes\x01\x06\0\x04\0\x04body\x03\0\
-\x07\x01k\x08\x01ks\x01r\x06\x06methods\x04paths\x05query\x05\x07headers\x05\x04\
-body\x09\x02as\x0a\x04\0\x07request\x03\0\x0b\x01k\x01\x01r\x03\x06status{\x07he\
-aders\x05\x04body\x0d\x04\0\x08response\x03\0\x0e\x01j\x01\x0f\x01\x03\x01@\x03\x04\
-roles\x06member\x0a\x07request\x0c\0\x10\x04\0\x04send\x01\x11\x01ps\x01@\x01\x04\
-roles\0\x12\x04\0\x07members\x01\x13\x03\0\x1fcutover:plugin/connection@0.1.0\x05\
-\x03\x01B%\x02\x03\x02\x01\x01\x04\0\x04json\x03\0\0\x02\x03\x02\x01\x02\x04\0\x07\
-failure\x03\0\x02\x01ks\x01r\x02\x06lengthy\x08alphabet\x04\x04\0\x08password\x03\
-\0\x05\x01m\x02\x04p256\x07ed25519\x04\0\x0dkey-algorithm\x03\0\x07\x01q\x02\x08\
-password\x01\x06\0\x08key-pair\x01\x08\0\x04\0\x04kind\x03\0\x09\x01r\x02\x06sec\
-rets\x06public\x04\x04\0\x09generated\x03\0\x0b\x01m\x08\x04json\x04yaml\x04toml\
-\x06dotenv\x03pem\x06base64\x03hex\x06concat\x04\0\x04form\x03\0\x0d\x01ps\x01r\x07\
-\x07subjects\x06issuers\x06serials\x0anot-beforew\x09not-afterw\x05names\x0f\x0b\
-fingerprints\x04\0\x05facts\x03\0\x10\x01j\x01\x0c\x01\x03\x01@\x02\x05labels\x04\
-kind\x0a\0\x12\x04\0\x08generate\x01\x13\x01j\x01\x01\x01\x03\x01@\x02\x05tokens\
-\x04form\x0e\0\x14\x04\0\x05parse\x01\x15\x01j\x01s\x01\x03\x01@\x02\x08document\
-\x01\x04form\x0e\0\x16\x04\0\x06render\x01\x17\x01p}\x01@\x02\x03keys\x07message\
-\x18\0\x16\x04\0\x04sign\x01\x19\x01@\x02\x03keys\x05names\x0f\0\x16\x04\0\x03cs\
-r\x01\x1a\x01j\x01\x11\x01\x03\x01@\x01\x0bcertificates\0\x1b\x04\0\x11certifica\
-te-facts\x01\x1c\x01@\x01\x05tokens\0\x14\x04\0\x06claims\x01\x1d\x03\0\x1bcutov\
-er:plugin/sealed@0.1.0\x05\x04\x01B\x04\x01m\x03\x05debug\x04info\x04warn\x04\0\x05\
-level\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x05write\x01\x02\x03\
-\0\x18cutover:plugin/log@0.1.0\x05\x05\x01B!\x02\x03\x02\x01\x01\x04\0\x04json\x03\
-\0\0\x01m\x04\x04read\x05login\x03add\x05write\x04\0\x0broute-class\x03\0\x02\x01\
-m\x03\x06status\x04json\x06opaque\x04\0\x0dresponse-rule\x03\0\x04\x01ks\x01ps\x01\
-r\x07\x06methods\x04paths\x05class\x03\x06object\x06\x08response\x05\x0fpublic-r\
-esponse\x07\x0epublic-request\x07\x04\0\x05route\x03\0\x08\x01m\x02\x03one\x04ma\
-ny\x04\0\x0bcardinality\x03\0\x0a\x01p\x09\x01r\x04\x04names\x05kinds\x07\x0bcar\
-dinality\x0b\x06routes\x0c\x04\0\x04role\x03\0\x0d\x01r\x02\x04froms\x02tos\x04\0\
-\x04flow\x03\0\x0f\x01m\x02\x08inherent\x08material\x04\0\x06weight\x03\0\x11\x01\
-r\x04\x04codes\x06weight\x12\x0bdescriptions\x07residue\x07\x04\0\x09loss-code\x03\
-\0\x13\x01m\x03\x07migrate\x06retire\x07observe\x04\0\x07purpose\x03\0\x15\x01p\x0e\
-\x01p\x10\x01r\x0c\x04names\x07summarys\x07purpose\x16\x0cinput-schema\x01\x0dou\
-tput-schema\x01\x05roles\x17\x05flows\x18\x0dserver-chosen\x07\x09resumable\x7f\x09\
-collapses\x7f\x0cirreversible\x7f\x0dself-checking\x7f\x04\0\x09operation\x03\0\x19\
-\x01p\x1a\x01p\x14\x01r\x05\x04names\x07versions\x07summarys\x0aoperations\x1b\x06\
-losses\x1c\x04\0\x08manifest\x03\0\x1d\x01@\0\0\x1e\x04\0\x08describe\x01\x1f\x04\
-\0\x1bcutover:plugin/plugin@0.1.0\x05\x06\x02\x03\0\0\x07context\x02\x03\0\0\x06\
-change\x01B\x0c\x02\x03\x02\x01\x01\x04\0\x04json\x03\0\0\x02\x03\x02\x01\x07\x04\
-\0\x07context\x03\0\x02\x02\x03\x02\x01\x08\x04\0\x06change\x03\0\x04\x02\x03\x02\
-\x01\x02\x04\0\x07failure\x03\0\x06\x01k\x05\x01j\x01\x01\x01\x07\x01@\x04\x07co\
-ntext\x03\x09operations\x05input\x01\x06change\x08\0\x09\x04\0\x07observe\x01\x0a\
-\x04\0\x1acutover:plugin/probe@0.1.0\x05\x09\x04\0\x1bcutover:plugin/prober@0.1.\
-0\x04\0\x0b\x0c\x01\0\x06prober\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0d\
-wit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+losses\x0d\x07by-hands\x08conflict\x04\x04\0\x06change\x03\0\x0e\x01k\x01\x01r\x02\
+\x05state\x10\x08expected\x10\x04\0\x08snapshot\x03\0\x11\x01r\x03\x0dafter-seco\
+ndsy\x04memo\x01\x04notes\x04\0\x05again\x03\0\x13\x01q\x02\x04done\x01\x10\0\x05\
+again\x01\x14\0\x04\0\x08progress\x03\0\x15\x01m\x03\x08identity\x0bapplication\x09\
+telemetry\x04\0\x05plane\x03\0\x17\x01m\x03\x04pass\x04fail\x0cinconclusive\x04\0\
+\x07verdict\x03\0\x19\x01r\x04\x04names\x05plane\x18\x07verdict\x1a\x06details\x04\
+\0\x05check\x03\0\x1b\x01q\x08\x0dinvalid-input\x01s\0\x06denied\x01s\0\x09not-f\
+ound\x01s\0\x08conflict\x01s\0\x0crate-limited\x01y\0\x0bunavailable\x01s\0\x0bu\
+nsupported\x01s\0\x08internal\x01s\0\x04\0\x07failure\x03\0\x1d\x01m\x03\x07appl\
+ied\x0brolled-back\x07retired\x04\0\x05stage\x03\0\x1f\x03\0\x1acutover:plugin/t\
+ypes@0.1.0\x05\0\x02\x03\0\0\x04json\x02\x03\0\0\x07failure\x01B\x16\x02\x03\x02\
+\x01\x01\x04\0\x04json\x03\0\0\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x02\x01\
+o\x02ss\x01p\x04\x01p}\x01q\x03\x04json\x01\x01\0\x04form\x01\x05\0\x05bytes\x01\
+\x06\0\x04\0\x04body\x03\0\x07\x01k\x08\x01ks\x01r\x06\x06methods\x04paths\x05qu\
+ery\x05\x07headers\x05\x04body\x09\x02as\x0a\x04\0\x07request\x03\0\x0b\x01k\x01\
+\x01r\x03\x06status{\x07headers\x05\x04body\x0d\x04\0\x08response\x03\0\x0e\x01j\
+\x01\x0f\x01\x03\x01@\x03\x04roles\x06member\x0a\x07request\x0c\0\x10\x04\0\x04s\
+end\x01\x11\x01ps\x01@\x01\x04roles\0\x12\x04\0\x07members\x01\x13\x03\0\x1fcuto\
+ver:plugin/connection@0.1.0\x05\x03\x01B%\x02\x03\x02\x01\x01\x04\0\x04json\x03\0\
+\0\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x02\x01ks\x01r\x02\x06lengthy\x08a\
+lphabet\x04\x04\0\x08password\x03\0\x05\x01m\x02\x04p256\x07ed25519\x04\0\x0dkey\
+-algorithm\x03\0\x07\x01q\x02\x08password\x01\x06\0\x08key-pair\x01\x08\0\x04\0\x04\
+kind\x03\0\x09\x01r\x02\x06secrets\x06public\x04\x04\0\x09generated\x03\0\x0b\x01\
+m\x08\x04json\x04yaml\x04toml\x06dotenv\x03pem\x06base64\x03hex\x06concat\x04\0\x04\
+form\x03\0\x0d\x01ps\x01r\x07\x07subjects\x06issuers\x06serials\x0anot-beforew\x09\
+not-afterw\x05names\x0f\x0bfingerprints\x04\0\x05facts\x03\0\x10\x01j\x01\x0c\x01\
+\x03\x01@\x02\x05labels\x04kind\x0a\0\x12\x04\0\x08generate\x01\x13\x01j\x01\x01\
+\x01\x03\x01@\x02\x05tokens\x04form\x0e\0\x14\x04\0\x05parse\x01\x15\x01j\x01s\x01\
+\x03\x01@\x02\x08document\x01\x04form\x0e\0\x16\x04\0\x06render\x01\x17\x01p}\x01\
+@\x02\x03keys\x07message\x18\0\x16\x04\0\x04sign\x01\x19\x01@\x02\x03keys\x05nam\
+es\x0f\0\x16\x04\0\x03csr\x01\x1a\x01j\x01\x11\x01\x03\x01@\x01\x0bcertificates\0\
+\x1b\x04\0\x11certificate-facts\x01\x1c\x01@\x01\x05tokens\0\x14\x04\0\x06claims\
+\x01\x1d\x03\0\x1bcutover:plugin/sealed@0.1.0\x05\x04\x01B\x04\x01m\x03\x05debug\
+\x04info\x04warn\x04\0\x05level\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\
+\0\x05write\x01\x02\x03\0\x18cutover:plugin/log@0.1.0\x05\x05\x01B!\x02\x03\x02\x01\
+\x01\x04\0\x04json\x03\0\0\x01m\x04\x04read\x05login\x03add\x05write\x04\0\x0bro\
+ute-class\x03\0\x02\x01m\x03\x06status\x04json\x06opaque\x04\0\x0dresponse-rule\x03\
+\0\x04\x01ks\x01ps\x01r\x07\x06methods\x04paths\x05class\x03\x06object\x06\x08re\
+sponse\x05\x0fpublic-response\x07\x0epublic-request\x07\x04\0\x05route\x03\0\x08\
+\x01m\x02\x03one\x04many\x04\0\x0bcardinality\x03\0\x0a\x01p\x09\x01r\x04\x04nam\
+es\x05kinds\x07\x0bcardinality\x0b\x06routes\x0c\x04\0\x04role\x03\0\x0d\x01r\x02\
+\x04froms\x02tos\x04\0\x04flow\x03\0\x0f\x01m\x02\x08inherent\x08material\x04\0\x06\
+weight\x03\0\x11\x01r\x04\x04codes\x06weight\x12\x0bdescriptions\x07residue\x07\x04\
+\0\x09loss-code\x03\0\x13\x01m\x03\x07migrate\x06retire\x07observe\x04\0\x07purp\
+ose\x03\0\x15\x01p\x0e\x01p\x10\x01r\x0c\x04names\x07summarys\x07purpose\x16\x0c\
+input-schema\x01\x0doutput-schema\x01\x05roles\x17\x05flows\x18\x0dserver-chosen\
+\x07\x09resumable\x7f\x09collapses\x7f\x0cirreversible\x7f\x0dself-checking\x7f\x04\
+\0\x09operation\x03\0\x19\x01p\x1a\x01p\x14\x01r\x05\x04names\x07versions\x07sum\
+marys\x0aoperations\x1b\x06losses\x1c\x04\0\x08manifest\x03\0\x1d\x01@\0\0\x1e\x04\
+\0\x08describe\x01\x1f\x04\0\x1bcutover:plugin/plugin@0.1.0\x05\x06\x02\x03\0\0\x07\
+context\x02\x03\0\0\x06change\x01B\x0c\x02\x03\x02\x01\x01\x04\0\x04json\x03\0\0\
+\x02\x03\x02\x01\x07\x04\0\x07context\x03\0\x02\x02\x03\x02\x01\x08\x04\0\x06cha\
+nge\x03\0\x04\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x06\x01k\x05\x01j\x01\x01\
+\x01\x07\x01@\x04\x07context\x03\x09operations\x05input\x01\x06change\x08\0\x09\x04\
+\0\x07observe\x01\x0a\x04\0\x1acutover:plugin/probe@0.1.0\x05\x09\x04\0\x1bcutov\
+er:plugin/prober@0.1.0\x04\0\x0b\x0c\x01\0\x06prober\x03\0\0\0G\x09producers\x01\
+\x0cprocessed-by\x02\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
         };
     };
 }
@@ -2128,52 +2155,52 @@ pub use __export_prober_impl as export;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1961] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x8c\x0e\x01A\x02\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1971] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x96\x0e\x01A\x02\x01\
 A\x0a\x01B!\x01s\x04\0\x04json\x03\0\0\x01r\x06\x03runs\x06changes\x07attempty\x03\
 noww\x08deadlinew\x0fidempotency-keys\x04\0\x07context\x03\0\x02\x01ks\x01r\x03\x04\
 roles\x06member\x04\x04paths\x04\0\x06object\x03\0\x05\x01m\x04\x06create\x06upd\
 ate\x06remove\x06switch\x04\0\x06action\x03\0\x07\x01r\x03\x04codes\x05county\x06\
-details\x04\0\x04loss\x03\0\x09\x01p\x06\x01ps\x01p\x0a\x01r\x09\x02ids\x07subje\
+details\x04\0\x04loss\x03\0\x09\x01p\x06\x01ps\x01p\x0a\x01r\x0a\x02ids\x07subje\
 ct\x0b\x05links\x0c\x06action\x08\x05group\x04\x07summarys\x0binstruction\x01\x06\
-losses\x0d\x07by-hands\x04\0\x06change\x03\0\x0e\x01k\x01\x01r\x02\x05state\x10\x08\
-expected\x10\x04\0\x08snapshot\x03\0\x11\x01r\x03\x0dafter-secondsy\x04memo\x01\x04\
-notes\x04\0\x05again\x03\0\x13\x01q\x02\x04done\x01\x10\0\x05again\x01\x14\0\x04\
-\0\x08progress\x03\0\x15\x01m\x03\x08identity\x0bapplication\x09telemetry\x04\0\x05\
-plane\x03\0\x17\x01m\x03\x04pass\x04fail\x0cinconclusive\x04\0\x07verdict\x03\0\x19\
-\x01r\x04\x04names\x05plane\x18\x07verdict\x1a\x06details\x04\0\x05check\x03\0\x1b\
-\x01q\x08\x0dinvalid-input\x01s\0\x06denied\x01s\0\x09not-found\x01s\0\x08confli\
-ct\x01s\0\x0crate-limited\x01y\0\x0bunavailable\x01s\0\x0bunsupported\x01s\0\x08\
-internal\x01s\0\x04\0\x07failure\x03\0\x1d\x01m\x03\x07applied\x0brolled-back\x07\
-retired\x04\0\x05stage\x03\0\x1f\x03\0\x1acutover:plugin/types@0.1.0\x05\0\x02\x03\
-\0\0\x04json\x02\x03\0\0\x07failure\x01B\x16\x02\x03\x02\x01\x01\x04\0\x04json\x03\
-\0\0\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x02\x01o\x02ss\x01p\x04\x01p}\x01\
-q\x03\x04json\x01\x01\0\x04form\x01\x05\0\x05bytes\x01\x06\0\x04\0\x04body\x03\0\
-\x07\x01k\x08\x01ks\x01r\x06\x06methods\x04paths\x05query\x05\x07headers\x05\x04\
-body\x09\x02as\x0a\x04\0\x07request\x03\0\x0b\x01k\x01\x01r\x03\x06status{\x07he\
-aders\x05\x04body\x0d\x04\0\x08response\x03\0\x0e\x01j\x01\x0f\x01\x03\x01@\x03\x04\
-roles\x06member\x0a\x07request\x0c\0\x10\x04\0\x04send\x01\x11\x01ps\x01@\x01\x04\
-roles\0\x12\x04\0\x07members\x01\x13\x03\0\x1fcutover:plugin/connection@0.1.0\x05\
-\x03\x01B%\x02\x03\x02\x01\x01\x04\0\x04json\x03\0\0\x02\x03\x02\x01\x02\x04\0\x07\
-failure\x03\0\x02\x01ks\x01r\x02\x06lengthy\x08alphabet\x04\x04\0\x08password\x03\
-\0\x05\x01m\x02\x04p256\x07ed25519\x04\0\x0dkey-algorithm\x03\0\x07\x01q\x02\x08\
-password\x01\x06\0\x08key-pair\x01\x08\0\x04\0\x04kind\x03\0\x09\x01r\x02\x06sec\
-rets\x06public\x04\x04\0\x09generated\x03\0\x0b\x01m\x08\x04json\x04yaml\x04toml\
-\x06dotenv\x03pem\x06base64\x03hex\x06concat\x04\0\x04form\x03\0\x0d\x01ps\x01r\x07\
-\x07subjects\x06issuers\x06serials\x0anot-beforew\x09not-afterw\x05names\x0f\x0b\
-fingerprints\x04\0\x05facts\x03\0\x10\x01j\x01\x0c\x01\x03\x01@\x02\x05labels\x04\
-kind\x0a\0\x12\x04\0\x08generate\x01\x13\x01j\x01\x01\x01\x03\x01@\x02\x05tokens\
-\x04form\x0e\0\x14\x04\0\x05parse\x01\x15\x01j\x01s\x01\x03\x01@\x02\x08document\
-\x01\x04form\x0e\0\x16\x04\0\x06render\x01\x17\x01p}\x01@\x02\x03keys\x07message\
-\x18\0\x16\x04\0\x04sign\x01\x19\x01@\x02\x03keys\x05names\x0f\0\x16\x04\0\x03cs\
-r\x01\x1a\x01j\x01\x11\x01\x03\x01@\x01\x0bcertificates\0\x1b\x04\0\x11certifica\
-te-facts\x01\x1c\x01@\x01\x05tokens\0\x14\x04\0\x06claims\x01\x1d\x03\0\x1bcutov\
-er:plugin/sealed@0.1.0\x05\x04\x01B\x04\x01m\x03\x05debug\x04info\x04warn\x04\0\x05\
-level\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x05write\x01\x02\x03\
-\0\x18cutover:plugin/log@0.1.0\x05\x05\x04\0;cutover:plugin/prober-with-all-of-i\
-ts-exports-removed@0.1.0\x04\0\x0b,\x01\0&prober-with-all-of-its-exports-removed\
-\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.258.3\x10\
-wit-bindgen-rust\x060.61.1";
+losses\x0d\x07by-hands\x08conflict\x04\x04\0\x06change\x03\0\x0e\x01k\x01\x01r\x02\
+\x05state\x10\x08expected\x10\x04\0\x08snapshot\x03\0\x11\x01r\x03\x0dafter-seco\
+ndsy\x04memo\x01\x04notes\x04\0\x05again\x03\0\x13\x01q\x02\x04done\x01\x10\0\x05\
+again\x01\x14\0\x04\0\x08progress\x03\0\x15\x01m\x03\x08identity\x0bapplication\x09\
+telemetry\x04\0\x05plane\x03\0\x17\x01m\x03\x04pass\x04fail\x0cinconclusive\x04\0\
+\x07verdict\x03\0\x19\x01r\x04\x04names\x05plane\x18\x07verdict\x1a\x06details\x04\
+\0\x05check\x03\0\x1b\x01q\x08\x0dinvalid-input\x01s\0\x06denied\x01s\0\x09not-f\
+ound\x01s\0\x08conflict\x01s\0\x0crate-limited\x01y\0\x0bunavailable\x01s\0\x0bu\
+nsupported\x01s\0\x08internal\x01s\0\x04\0\x07failure\x03\0\x1d\x01m\x03\x07appl\
+ied\x0brolled-back\x07retired\x04\0\x05stage\x03\0\x1f\x03\0\x1acutover:plugin/t\
+ypes@0.1.0\x05\0\x02\x03\0\0\x04json\x02\x03\0\0\x07failure\x01B\x16\x02\x03\x02\
+\x01\x01\x04\0\x04json\x03\0\0\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x02\x01\
+o\x02ss\x01p\x04\x01p}\x01q\x03\x04json\x01\x01\0\x04form\x01\x05\0\x05bytes\x01\
+\x06\0\x04\0\x04body\x03\0\x07\x01k\x08\x01ks\x01r\x06\x06methods\x04paths\x05qu\
+ery\x05\x07headers\x05\x04body\x09\x02as\x0a\x04\0\x07request\x03\0\x0b\x01k\x01\
+\x01r\x03\x06status{\x07headers\x05\x04body\x0d\x04\0\x08response\x03\0\x0e\x01j\
+\x01\x0f\x01\x03\x01@\x03\x04roles\x06member\x0a\x07request\x0c\0\x10\x04\0\x04s\
+end\x01\x11\x01ps\x01@\x01\x04roles\0\x12\x04\0\x07members\x01\x13\x03\0\x1fcuto\
+ver:plugin/connection@0.1.0\x05\x03\x01B%\x02\x03\x02\x01\x01\x04\0\x04json\x03\0\
+\0\x02\x03\x02\x01\x02\x04\0\x07failure\x03\0\x02\x01ks\x01r\x02\x06lengthy\x08a\
+lphabet\x04\x04\0\x08password\x03\0\x05\x01m\x02\x04p256\x07ed25519\x04\0\x0dkey\
+-algorithm\x03\0\x07\x01q\x02\x08password\x01\x06\0\x08key-pair\x01\x08\0\x04\0\x04\
+kind\x03\0\x09\x01r\x02\x06secrets\x06public\x04\x04\0\x09generated\x03\0\x0b\x01\
+m\x08\x04json\x04yaml\x04toml\x06dotenv\x03pem\x06base64\x03hex\x06concat\x04\0\x04\
+form\x03\0\x0d\x01ps\x01r\x07\x07subjects\x06issuers\x06serials\x0anot-beforew\x09\
+not-afterw\x05names\x0f\x0bfingerprints\x04\0\x05facts\x03\0\x10\x01j\x01\x0c\x01\
+\x03\x01@\x02\x05labels\x04kind\x0a\0\x12\x04\0\x08generate\x01\x13\x01j\x01\x01\
+\x01\x03\x01@\x02\x05tokens\x04form\x0e\0\x14\x04\0\x05parse\x01\x15\x01j\x01s\x01\
+\x03\x01@\x02\x08document\x01\x04form\x0e\0\x16\x04\0\x06render\x01\x17\x01p}\x01\
+@\x02\x03keys\x07message\x18\0\x16\x04\0\x04sign\x01\x19\x01@\x02\x03keys\x05nam\
+es\x0f\0\x16\x04\0\x03csr\x01\x1a\x01j\x01\x11\x01\x03\x01@\x01\x0bcertificates\0\
+\x1b\x04\0\x11certificate-facts\x01\x1c\x01@\x01\x05tokens\0\x14\x04\0\x06claims\
+\x01\x1d\x03\0\x1bcutover:plugin/sealed@0.1.0\x05\x04\x01B\x04\x01m\x03\x05debug\
+\x04info\x04warn\x04\0\x05level\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\
+\0\x05write\x01\x02\x03\0\x18cutover:plugin/log@0.1.0\x05\x05\x04\0;cutover:plug\
+in/prober-with-all-of-its-exports-removed@0.1.0\x04\0\x0b,\x01\0&prober-with-all\
+-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-c\
+omponent\x070.258.3\x10wit-bindgen-rust\x060.61.1";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -125,6 +125,7 @@ fn change(change: types::Change) -> Result<Change, types::Failure> {
         instruction: document(&change.instruction)?,
         losses: change.losses.into_iter().map(|loss| Loss { code: loss.code, count: loss.count, detail: loss.detail }).collect(),
         by_hand: change.by_hand,
+        conflict: change.conflict,
     })
 }
 
@@ -146,6 +147,7 @@ impl From<Change> for types::Change {
             instruction: change.instruction.to_string(),
             losses: change.losses.into_iter().map(|loss| types::Loss { code: loss.code, count: loss.count, detail: loss.detail }).collect(),
             by_hand: change.by_hand,
+            conflict: change.conflict,
         }
     }
 }

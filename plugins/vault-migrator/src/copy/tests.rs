@@ -91,10 +91,13 @@ fn an_equal_target_is_left_and_another_one_refused() {
     let before = capture(&password()).expect("a snapshot");
     assert_eq!(before.state, before.expected);
     folder.put(TARGET, COPY, json!({"value": "another"}));
-    let Err(Failure::Conflict(text)) = plan(&json!({}), None) else { panic!("it must be refused") };
-    assert!(text.contains(COPY) && text.contains("existing = \"replace\""), "{text}");
+    let planned = changes(&json!({}));
+    let why = planned[0].conflict.as_deref().expect("a conflict");
+    assert!(why.contains("existing = \"replace\""), "{why}");
+    assert!(planned[1..].iter().all(|change| change.conflict.is_none()), "{planned:?}");
     let change = &changes(&json!({"existing": "replace"}))[0];
-    assert_eq!(change.action, Action::Update);
+    assert_eq!((change.action, change.conflict.as_ref()), (Action::Update, None));
+    assert_eq!(change.id, planned[0].id);
 }
 
 #[test]

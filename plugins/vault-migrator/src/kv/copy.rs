@@ -109,7 +109,6 @@ struct Draft<'p> {
     sides: &'p Sides,
     cursor: Cursor,
     changes: Vec<Change>,
-    conflicts: Vec<String>,
     unreadable: Vec<String>,
     requests: u32,
     more: bool,
@@ -192,8 +191,7 @@ pub(crate) fn plan(input: &Value, cursor: Option<&str>) -> Result<Page, Failure>
 
 impl<'p> Draft<'p> {
     fn new(input: &'p Input, sides: &'p Sides, cursor: Cursor) -> Self {
-        let (changes, conflicts, unreadable) = (Vec::new(), Vec::new(), Vec::new());
-        Self { input, sides, cursor, changes, conflicts, unreadable, requests: 0, more: false }
+        Self { input, sides, cursor, changes: Vec::new(), unreadable: Vec::new(), requests: 0, more: false }
     }
 
     fn keys(&mut self, mount: &Mount) -> Result<(), Failure> {
@@ -269,7 +267,6 @@ impl<'p> Draft<'p> {
         self.requests += offered.requests;
         match offered.offer {
             Offer::Change(change) => self.changes.push(*change),
-            Offer::Conflict(text) => self.conflicts.push(text),
             Offer::Unreadable => self.unreadable.push(path.to_owned()),
             Offer::NotAddressable => self.miss(path),
             Offer::Gone => {}
@@ -283,10 +280,6 @@ impl<'p> Draft<'p> {
             return Err(Failure::denied(format!(
                 "{SOURCE} has secrets that this token may not read: {text}; name them in `skip` to leave them out"
             )));
-        }
-        if !self.conflicts.is_empty() {
-            let text = listed(&self.conflicts);
-            return Err(Failure::conflict(format!("the target has these keys: {text}; remove them or choose another `existing`")));
         }
         self.cursor.changes += u64::try_from(self.changes.len()).unwrap_or(u64::MAX);
         if let (Some(change), false) = (self.changes.last_mut(), self.cursor.pending.is_empty()) {

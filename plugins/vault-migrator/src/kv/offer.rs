@@ -1,4 +1,4 @@
-//! One secret of a source becomes a change, or a reason why not.
+//! One secret of a source becomes a change, perhaps with a conflict, or a reason why not.
 
 use cutover_plugin::{Action, Change, Failure, fingerprint};
 use serde_json::json;
@@ -25,8 +25,6 @@ pub(crate) struct Sides {
 /// What comes of a secret.
 pub(crate) enum Offer {
     Change(Box<Change>),
-    /// The target key, and what is in the way.
-    Conflict(String),
     /// The source's key may be listed, but not read.
     Unreadable,
     /// One of the servers takes no such name: some refuse what others once stored.
@@ -71,7 +69,7 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key) -
     let requests = requests.unwrap_or(u32::MAX);
     let mut wanted = Wanted::of(&copied, &source);
     let there = found.history.is_some() || found.single.is_some();
-    let mut equal = false;
+    let (mut equal, mut conflict) = (false, None);
     if there {
         copied.target_seen = Some(fingerprint(&json!(found.state)));
         equal = found.state == wanted.state;
@@ -79,18 +77,17 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key) -
             Existing::Present | Existing::Merge if equal => {}
             Existing::Merge => match merged(&mut copied, &source, found.history.as_ref()) {
                 Ok(()) => wanted = Wanted::of(&copied, &source),
-                Err(why) => return Ok(Offered { offer: Offer::Conflict(format!("{} ({why})", copied.target.full())), requests }),
+                Err(why) => conflict = Some(format!("the target has this key, and nothing can be merged into it: {why}")),
             },
-            Existing::Present => {
-                return Ok(Offered { offer: Offer::Conflict(format!("{} (it holds something else)", copied.target.full())), requests });
+            Existing::Present => conflict = Some("the target has this key with something else in it".to_owned()),
+            Existing::Refuse if equal => {
+                conflict = Some("the target has this key already, equal: `existing = \"present\"` takes it as copied".to_owned());
             }
-            Existing::Refuse => {
-                let how = if equal { " (equal: `existing = \"present\"` takes it as copied)" } else { "" };
-                return Ok(Offered { offer: Offer::Conflict(format!("{}{how}", copied.target.full())), requests });
-            }
+            Existing::Refuse => conflict = Some("the target has this key; remove it or choose another `existing`".to_owned()),
         }
     }
-    let change = change(copied, &source, &wanted, there, equal)?;
+    let mut change = change(copied, &source, &wanted, there, equal)?;
+    change.conflict = conflict;
     Ok(Offered { offer: Offer::Change(Box::new(change)), requests })
 }
 

@@ -104,6 +104,7 @@ pub(super) fn capture() -> Call {
         instruction: Value::Null,
         losses: Vec::new(),
         by_hand: String::new(),
+        conflict: None,
     };
     Call::Capture { context: context(), operation: "do".into(), change }
 }

@@ -85,16 +85,19 @@ fn a_secret_that_was_taken_away_stays_away_in_a_compact_copy() {
 fn a_key_that_is_there_is_refused_or_taken_if_equal() {
     let server = mixed();
     there(&server, &copies(json!({}))[0]);
-    let refused = |existing: &str| match planned("copy-kv", &input(json!({ "existing": existing })), &[]) {
-        Err(Failure::Conflict(text)) => text,
-        other => panic!("{other:?}"),
+    let free: Vec<String> = copies(json!({"existing": "merge"})).iter().map(|change| change.id.clone()).collect();
+    let refused = |existing: &str| {
+        let changes = copies(json!({ "existing": existing }));
+        assert_eq!(changes.iter().map(|change| change.id.clone()).collect::<Vec<_>>(), free, "a conflict keeps the id");
+        changes[0].conflict.clone().expect("a conflict")
     };
     assert!(refused("refuse").contains("equal: `existing = \"present\"`"));
     let change = &copies(json!({"existing": "present"}))[0];
+    assert_eq!(change.conflict, None);
     let snapshot = captured(change);
     assert_eq!(snapshot.state, snapshot.expected);
     server.put(TARGET, MOUNT, "app/db", json!({"a": "foreign"}));
-    assert!(refused("present").contains("secret/app/db (it holds something else)"));
+    assert!(refused("present").contains("with something else in it"));
 }
 
 #[test]
