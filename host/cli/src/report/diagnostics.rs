@@ -82,7 +82,11 @@ impl Checked<'_> {
             }
             Some(place) => {
                 let span = within(self.source, place);
-                title.element(Snippet::source(self.source).path(path).annotation(AnnotationKind::Primary.span(span)))
+                let lines = lines_of(self.source, &span);
+                let (first, _) = position(self.source, lines.start);
+                let span = span.start - lines.start..span.end - lines.start;
+                let snippet = Snippet::source(&self.source[lines]).line_start(first);
+                title.element(snippet.path(path).annotation(AnnotationKind::Primary.span(span)))
             }
         };
         match &problem.help {
@@ -149,10 +153,19 @@ fn within(source: &str, place: &Range<usize>) -> Range<usize> {
     start..source.ceil_char_boundary(place.end.clamp(start, source.len()))
 }
 
+/// The whole lines of a range: to draw a snippet, every line that it is given is looked at. All if there is no line.
+fn lines_of(source: &str, span: &Range<usize>) -> Range<usize> {
+    let start = source[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
+    if start == source.len() {
+        return 0..source.len();
+    }
+    start..source[span.end..].find('\n').map_or(source.len(), |newline| span.end + newline + 1)
+}
+
 fn position(source: &str, byte: usize) -> (usize, usize) {
     let before = &source[..source.floor_char_boundary(byte.min(source.len()))];
     let line = before.rsplit('\n').next().unwrap_or_default();
-    (before.matches('\n').count() + 1, line.chars().count() + 1)
+    (before.bytes().filter(|byte| *byte == b'\n').count() + 1, line.chars().count() + 1)
 }
 
 #[cfg(test)]
@@ -217,6 +230,16 @@ mod tests {
         {"code":"CUT0311","severity":"warning","message":"step `copy` has no probe","file":"a.toml","line":null,"column":null,"end_line":null,"end_column":null,"help":null},
         {"code":"CUT0107","severity":"error","message":"bad","file":"a.toml","line":2,"column":16,"end_line":2,"end_column":19,"help":null}],"exit":1}
         "#);
+    }
+
+    #[test]
+    fn a_snippet_is_made_of_the_whole_lines_of_its_range() {
+        let lines = |place: Range<usize>| &SOURCE[lines_of(SOURCE, &place)];
+        let copy = SOURCE.find("copy").expect("in the source");
+        assert_eq!(lines(copy..copy + 1), "id = \"copy\"\n");
+        assert_eq!(lines(copy..copy + 8), "id = \"copy\"\nuess = \"vault.copy\"\n");
+        assert_eq!(lines(0..0), "cutover = 1\n");
+        assert_eq!(lines(SOURCE.len()..SOURCE.len()), SOURCE);
     }
 
     #[test]
