@@ -8,7 +8,6 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE},
 };
 use cutover_tests::OpenBao;
-use serde_json::Value;
 
 use crate::site::{MOUNT, Site, events};
 
@@ -99,7 +98,8 @@ fn unescaped(path: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = path.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let code = (*first == b'%').then(|| tail.get(..2)).flatten().and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        let code =
+            (*first == b'%').then(|| tail.get(..2)).flatten().and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
         bytes.push(code.unwrap_or(*first));
         rest = if code.is_some() { &tail[2..] } else { tail };
     }

@@ -64,9 +64,12 @@ fn kill(site: &Site, moment: usize, number: usize) -> usize {
         if watch.as_mut().is_some_and(|watch| watch.count() > before.max(moment)) {
             break;
         }
-        let said = || fs::read_to_string(site.folder.path().join("killed.err")).unwrap_or_default();
-        assert!(child.try_wait().expect("a child").is_none(), "kill {number}: the run ended before record {moment}: {}", said());
-        assert!(Instant::now() < patience, "kill {number}: record {moment} never came: {}", said());
+        assert!(
+            child.try_wait().expect("a child").is_none(),
+            "kill {number}: the run ended before record {moment}: {}",
+            site.said("killed")
+        );
+        assert!(Instant::now() < patience, "kill {number}: record {moment} never came: {}", site.said("killed"));
         std::thread::yield_now();
     }
     child.kill().expect("SIGKILL");

@@ -7,9 +7,9 @@ use std::{
 
 use cutover_tests::{KvWorkload, differences};
 
-use crate::site::Site;
+use crate::site::{Site, keys};
 
-/// `CUTOVER_KV_KEYS` measures with another number; 20,000 take some minutes.
+/// The same bounds hold for 20,000 (`CUTOVER_KV_KEYS`), which take too long for every change.
 const KEYS: usize = 3_000;
 const SEED: u64 = 0x3000_2026;
 /// What a run may take, in KiB: 300 MiB, for 20,000 secrets as well.
@@ -17,7 +17,7 @@ const MEMORY: u64 = 300 * 1024;
 
 #[test]
 fn thousands_of_secrets_take_little_memory_and_are_shown_at_once() {
-    let keys = std::env::var("CUTOVER_KV_KEYS").ok().map_or(KEYS, |keys| keys.parse().expect("a number"));
+    let keys = keys(KEYS);
     let site = Site::new(&KvWorkload::plain(keys, 1, SEED));
     let source = site.source();
 
@@ -55,8 +55,7 @@ fn watched(site: &Site, name: &str, words: &[&str], exit: i32) -> (Duration, u64
         }
         std::thread::sleep(Duration::from_millis(10));
     };
-    let said = || fs::read_to_string(site.folder.path().join(format!("{name}.err"))).unwrap_or_default();
-    assert_eq!(code, Some(exit), "{words:?}: {}", said());
+    assert_eq!(code, Some(exit), "{words:?}: {}", site.said(name));
     (begun.elapsed(), most)
 }
 

@@ -23,6 +23,11 @@ const TOKENS: [(&str, bool, &str); 4] = [
     ("NEW_AUDIT_TOKEN", false, "auditor"),
 ];
 
+/// How many secrets a test moves: so many, or what `CUTOVER_KV_KEYS` says, to measure with another number by hand.
+pub(crate) fn keys(usual: usize) -> usize {
+    std::env::var("CUTOVER_KV_KEYS").ok().map_or(usual, |keys| keys.parse().expect("a number"))
+}
+
 pub(crate) struct Site {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) old: OpenBao,
@@ -64,6 +69,13 @@ impl Site {
     pub(crate) fn start(&self, name: &str, words: &[&str]) -> Child {
         let file = |end: &str| fs::File::create(self.folder.path().join(format!("{name}.{end}"))).expect("a file");
         self.command(words).stdout(file("out")).stderr(file("err")).spawn().expect("the program starts")
+    }
+
+    /// What a started program said so far, for the message of a failed test.
+    pub(crate) fn said(&self, name: &str) -> String {
+        ["out", "err"]
+            .map(|end| fs::read_to_string(self.folder.path().join(format!("{name}.{end}"))).unwrap_or_default())
+            .join("--- stderr\n")
     }
 
     /// The program with these words, to its end.

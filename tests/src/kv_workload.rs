@@ -7,7 +7,8 @@ use crate::plain_http::{PlainHttp, escaped, over_connections};
 /// How many connections write at once.
 const WRITERS: usize = 16;
 /// What a name can hold, apart from letters. `{}` is the number of the key.
-const NAMES: [&str; 9] = ["db-{}", "with space {}", "100%{}", "per%2fcent{}", "ключ-日本-{}", "a+b&c=d-{}", "q?m#{}", " edge {} ", "data/metadata/{}"];
+const NAMES: [&str; 9] =
+    ["db-{}", "with space {}", "100%{}", "per%2fcent{}", "ключ-日本-{}", "a+b&c=d-{}", "q?m#{}", " edge {} ", "data/metadata/{}"];
 
 /// Requests that make keys of one mount.
 pub struct KvWorkload {

@@ -280,6 +280,17 @@ fn a_literal_is_plain_where_it_is_public_and_no_secret() {
 }
 
 #[test]
+fn a_public_value_is_sealed_if_it_equals_a_written_secret_unless_that_is_chance() {
+    let call = call();
+    let (secret, empty, one) = (read(&call, json!(SECRET)), read(&call, json!("")), read(&call, json!(1)));
+    write(&call, &json!({"data": {"secret": secret, "empty": empty, "one": one}}));
+    let answer = json!({"data": {"data": {"empty": "", "one": 1}, "metadata": {"deletion_time": "", "version": 1, "copied": SECRET}}});
+    let shown = call.seal(answer, &origin("target"), &pointers(&["/data/metadata"]));
+    assert_eq!(shown["data"]["data"], json!({"empty": empty, "one": one}));
+    assert_eq!(shown["data"]["metadata"], json!({"deletion_time": "", "version": 1, "copied": secret}));
+}
+
+#[test]
 fn tokens_are_whole_leaves_of_this_change() {
     let call = call();
     let token = read(&call, json!(SECRET));

@@ -55,9 +55,8 @@ impl Scanner {
     /// Watches for a secret, unless it is too short or too plain.
     pub fn watch(&self, secret: &[u8]) {
         let digest = *cutover_engine::Digest::of(secret).as_bytes();
-        let distinct: HashSet<_> = secret.iter().collect();
         let mut state = self.state();
-        if secret.len() < MIN_BYTES || distinct.len() < MIN_DISTINCT || state.exempt.contains(&digest) || !state.seen.insert(digest) {
+        if !is_telling(secret) || state.exempt.contains(&digest) || !state.seen.insert(digest) {
             return;
         }
         for window in windows(secret) {
@@ -96,6 +95,11 @@ impl Scanner {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a value is long and mixed enough that an equal one elsewhere is no accident.
+pub(super) fn is_telling(value: &[u8]) -> bool {
+    value.len() >= MIN_BYTES && value.iter().collect::<HashSet<_>>().len() >= MIN_DISTINCT
 }
 
 impl fmt::Debug for Scanner {

@@ -100,13 +100,14 @@ impl Writes {
         self.seen.get(plain).cloned().unwrap_or_default()
     }
 
-    /// What a value at a place is answered with; none if it is not of this change.
-    pub(super) fn find(&self, place: &str, plain: &str) -> Option<&Answer> {
+    /// What a value at a place is answered with; none if it is not of this change. `anywhere`: also if it was written to
+    /// a place that has nothing to do with this one.
+    pub(super) fn find(&self, place: &str, plain: &str, anywhere: bool) -> Option<&Answer> {
         let known = self.written.get(plain)?;
         // The later write of two that fit equally well.
         let there = known.iter().rfind(|written| written.place == place);
         let enveloped = || known.iter().filter(|written| is_below(place, &written.place)).max_by_key(|written| written.place.len());
-        let elsewhere = || known.last().filter(|_| !known.iter().any(|written| written.seen.contains(place)));
+        let elsewhere = || known.last().filter(|_| anywhere && !known.iter().any(|written| written.seen.contains(place)));
         there.or_else(enveloped).or_else(elsewhere).map(|written| &written.answer)
     }
 }
