@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -209,6 +209,17 @@ impl OpenBao {
     pub fn audit(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.folder.path().join("audit.log")).expect("an audit log");
         text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+    }
+
+    /// Goes through what [`Self::audit`] would hold at once: for logs of many requests.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    pub fn each_audited(&self, mut seen: impl FnMut(&Value)) {
+        let file = File::open(self.folder.path().join("audit.log")).expect("an audit log");
+        for line in BufReader::new(file).lines() {
+            seen(&serde_json::from_str(&line.expect("a line")).expect("a JSON line"));
+        }
     }
 
     /// How many requests of this operation and path came over the network.

@@ -42,7 +42,7 @@ impl Migrator for VaultMigrator {
             retire::NAME => retire::plan(linked),
             destroy::NAME => destroy::plan(linked),
             kv::copy::NAME => kv::copy::plan(input, cursor),
-            kv::retire::NAME => kv::retire::plan(linked),
+            kv::retire::NAME => kv::retire::plan(linked, cursor),
             kv::destroy::NAME => kv::destroy::plan(linked),
             _ => Err(Failure::invalid_input(format!("there is no operation `{operation}`"))),
         }

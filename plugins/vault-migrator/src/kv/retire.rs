@@ -39,15 +39,23 @@ pub(crate) fn operation() -> Operation {
     Operation::retire(NAME, "soft-deletes every live version of copied keys at the source").role(source)
 }
 
-/// One change per key of the linked copies.
-pub(crate) fn plan(linked: &[Change]) -> Result<Page, Failure> {
+/// Requests after which a page of a plan ends, with room below what the host allows one call for a key with many versions.
+const REQUESTS: usize = 300;
+
+/// One change per key of the linked copies. The cursor is the number of copies that earlier pages saw.
+pub(crate) fn plan(linked: &[Change], cursor: Option<&str>) -> Result<Page, Failure> {
     let mut changes: Vec<Change> = Vec::new();
-    for copy in linked {
+    let begin: usize = cursor.map_or(Ok(0), str::parse).map_err(|_| Failure::invalid_input("the cursor is not of this plugin"))?;
+    let mut requests = 0;
+    for (number, copy) in linked.iter().enumerate().skip(begin) {
+        if requests >= REQUESTS {
+            return Ok(Page { changes, next: Some(number.to_string()), output: None });
+        }
         let Instruction::CopyKv(copied) = copy.instruction()? else {
             return Err(Failure::invalid_input(format!("`{NAME}` is linked to the changes of `copy-kv` only")));
         };
         match &copied.origin {
-            Origin::Versioned(key) => join(&mut changes, key, copy, planned)?,
+            Origin::Versioned(key) => join(&mut changes, key, copy, |key, copy| planned(key, copy, &mut requests))?,
             Origin::Single(key) => {
                 let text = "a v1 mount deletes for good: give the way back up with `destroy-kv`, in an irreversible step";
                 return Err(Failure::unsupported(format!("{SOURCE}:{}: {text}", key.full())));
@@ -182,8 +190,9 @@ pub(crate) fn is_live(version: &Version) -> bool {
     matches!(version, Version::Live { .. })
 }
 
-fn planned(key: &Key, copy: &Change) -> Result<Change, Failure> {
+fn planned(key: &Key, copy: &Change, requests: &mut usize) -> Result<Change, Failure> {
     let history = read(key)?;
+    *requests += 1 + history.versions.len();
     let live = numbers(&history, is_live);
     let deleted = numbers(&history, |version| *version == Version::Deleted).len();
     let scheduled = numbers(&history, |version| matches!(version, Version::Live { deletion: Some(_), .. })).len();
