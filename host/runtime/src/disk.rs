@@ -133,6 +133,17 @@ pub enum DiskError {
         /// The run to resume.
         run: String,
     },
+    /// Too little space is left to begin.
+    #[error(
+        "only {} KiB are free on the disk of `{}`: nothing was begun; free at least 64 MiB, then type the command again",
+        .free / 1024, .path.display()
+    )]
+    NoRoom {
+        /// The folder.
+        path: PathBuf,
+        /// Bytes left for this user.
+        free: u64,
+    },
     /// The kernel could not make data durable. Nothing more is written in this process.
     #[error(
         "`{}` could not be made durable, so nothing more is written; check the disk, then type `cutover resume {run}` in a new process",
@@ -163,7 +174,7 @@ impl DiskError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Full { .. } => "CUT4001",
+            Self::Full { .. } | Self::NoRoom { .. } => "CUT4001",
             Self::Sync { .. } => "CUT4002",
             Self::Io { .. } => "CUT4003",
         }

@@ -103,7 +103,7 @@ impl Host {
         observer: Observer<'_>,
     ) -> Result<Rested, HostError> {
         self.give_up_expired()?;
-        self.state.check_free_space(&id)?;
+        self.state.check_free_space()?;
         let mut locks = self.lock_targets(&id, &prepared.plan)?;
         let moved = if confirm { self.confirm(&prepared).await? } else { Drift::default() };
         let (folder, data_key) = self.state.create_run(&id, &self.state_key, &*self.entropy)?;

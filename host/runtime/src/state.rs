@@ -89,10 +89,10 @@ impl StateFolder {
         source.load(&*self.disk, &self.root.join("key"), entropy)
     }
 
-    /// Fails with what to do if there is less than [`MINIMUM_FREE`]. Called before a step starts.
-    pub fn check_free_space(&self, run: &RunId) -> Result<(), DiskError> {
+    /// Fails with what to do if there is less than [`MINIMUM_FREE`]. Called before a run begins.
+    pub fn check_free_space(&self) -> Result<(), DiskError> {
         match self.disk.free_space(&self.root).map_err(DiskError::io("read", &self.root))? {
-            free if free < MINIMUM_FREE => Err(DiskError::Full { path: self.root.clone(), free, run: run.to_string() }),
+            free if free < MINIMUM_FREE => Err(DiskError::NoRoom { path: self.root.clone(), free }),
             _ => Ok(()),
         }
     }
@@ -476,12 +476,15 @@ mod tests {
     }
 
     #[test]
-    fn no_step_starts_on_a_nearly_full_disk() {
+    fn nothing_begins_on_a_nearly_full_disk() {
         let disk = MemoryDisk::new();
         let state = StateFolder::open(Arc::new(disk.clone()), Path::new(ROOT)).unwrap();
-        assert!(state.check_free_space(&id("aaaa")).is_ok());
+        assert!(state.check_free_space().is_ok());
         disk.inject(Fault::Capacity(MINIMUM_FREE));
-        let error = state.check_free_space(&id("aaaa")).unwrap_err();
-        assert!(error.code() == "CUT4001" && error.to_string().contains(ROOT), "{error}");
+        let error = state.check_free_space().unwrap_err();
+        assert!(
+            error.code() == "CUT4001" && error.to_string().contains(ROOT) && error.to_string().contains("nothing was begun"),
+            "{error}"
+        );
     }
 }

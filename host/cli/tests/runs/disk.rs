@@ -30,12 +30,12 @@ fn a_state_folder_that_fills_up_keeps_room_to_go_back_and_begins_nothing_new() {
     let output = script(&site, text);
     assert_eq!(exits(&output), ["13", "1", "0"], "{}", seen(&output));
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.contains("error[CUT4001]") && errors.contains("help: "), "{errors}");
+    assert!(errors.contains("error[CUT4001]") && errors.contains("nothing was begun; free at least 64 MiB"), "{errors}");
     assert!(site.is_as_before(), "{}", seen(&output));
 }
 
 #[test]
-fn a_target_without_room_is_waited_for_and_named_and_all_can_go_back() {
+fn a_target_without_room_is_waited_for_and_all_can_go_back() {
     let site = Site::new();
     let text = "mount -t tmpfs -o size=4k none store || exit 99
         cutover run w.toml --yes --max-wait 1s
@@ -43,7 +43,6 @@ fn a_target_without_room_is_waited_for_and_named_and_all_can_go_back() {
         echo left $(find store -type f | wc -l)";
     let output = script(&site, text);
     assert_eq!(exits(&output), ["13", "0"], "{}", seen(&output));
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("No space left on device") && text.contains("left 0"), "{}", seen(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("left 0"), "{}", seen(&output));
     assert!(site.is_as_before());
 }
