@@ -1,7 +1,6 @@
 //! Thousands of secrets between two real servers, by the real program with the shipped plugins, workflow and policies.
 
 mod evidence;
-mod killed;
 mod many;
 mod site;
 mod states;

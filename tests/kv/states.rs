@@ -1,4 +1,4 @@
-//! Two thousand secrets of every kind and state arrive version by version, and nowhere else.
+//! Secrets of every kind and state arrive version by version, and nowhere else.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,13 @@ use crate::{
     site::{Site, keys},
 };
 
-const KEYS: usize = 2_000;
+/// More of them (`CUTOVER_KV_KEYS`) take too long for every change.
+const KEYS: usize = 60;
 /// Chooses the secrets; another one chooses others.
 const SEED: u64 = 0x2026_1122;
 
 #[test]
-fn two_thousand_secrets_of_all_states_arrive_version_by_version() {
+fn secrets_of_all_states_arrive_version_by_version() {
     let keys = keys(KEYS);
     let workload = KvWorkload::mixed(keys, SEED);
     let site = Site::new(&workload);
