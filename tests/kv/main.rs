@@ -1,4 +1,4 @@
-//! Thousands of secrets between two real servers, by the real program with the shipped plugins, workflow and policies.
+//! Secrets of every kind between two real servers, by the real program with the shipped plugins, workflow and policies.
 
 mod evidence;
 mod many;
