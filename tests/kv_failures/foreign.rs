@@ -55,7 +55,7 @@ fn between_plan_and_run_the_key_is_left_out_where_the_workflow_defers() {
     write(&target, KEY, json!({"there": "before the plan"}));
     let site = Site::between(&source, &target, &target.url());
     site.edit("on_drift   = \"stop\"", "on_drift   = \"defer\"");
-    site.edit("accept      = [", "accept      = [\"renumbered\", ");
+    site.edit("accept = [", "accept = [\"renumbered\", ");
     site.document("plan openbao-to-openbao.toml --var existing=merge --out move.cutplan", 0);
     write(&target, KEY, theirs());
     let document = site.document("run move.cutplan --yes", 0);
@@ -101,7 +101,7 @@ fn a_merged_key_that_somebody_else_grows_meanwhile_keeps_their_version() {
     let deed = move || drop(server.must("PUT", &format!("/v1/secret/data/{KEY}"), json!({"data": theirs(), "options": {"cas": 1}})));
     let url = proxy::before(&target, before_request(1, of, deed));
     let site = Site::between(&source, &target, &url);
-    site.edit("accept      = [", "accept      = [\"renumbered\", ");
+    site.edit("accept = [", "accept = [\"renumbered\", ");
     let document = site.run("--var existing=merge", 11);
     assert!(document["open"].to_string().contains(KEY), "{document:#}");
     only_theirs_is_left(&target);
@@ -140,7 +140,7 @@ fn during_the_dual_run_nothing_is_retired() {
     let (source, target) = servers();
     let wanted = picture::keys(&source, "secret");
     let site = Site::between(&source, &target, &target.url());
-    site.edit("min   = \"5s\"", "min   = \"1h\"");
+    site.edit("default = \"5s\"", "default = \"1h\"");
     let waiting = site.run("--max-wait 1s", 13);
     assert_eq!(waiting["ending"], "waiting", "{waiting:#}");
     write(&target, KEY, theirs());

@@ -321,7 +321,8 @@ impl Run {
             Stage::Applying { attempt, sent: true } => {
                 state.written = true;
                 state.unknown = true;
-                state.stage = Stage::Compare { attempt, look: 1, came_back: CameBack::Unknown };
+                // That the process ended is no fault of the attempt: if it is made again, it has the same number.
+                state.stage = Stage::Compare { attempt: attempt.saturating_sub(1), look: 1, came_back: CameBack::Unknown };
                 state.due = at;
             }
             Stage::GoingBack { attempt, sent: false } => {

@@ -1,6 +1,6 @@
 //! The way forward.
 
-use cutover_engine::{Cause, Cohort, Ending, Event, Next, Per, Phase, PlanError, Span, StepNo, StepPhase, Verdict, WaitReason};
+use cutover_engine::{Cause, Cohort, Command, Ending, Event, Next, Per, Phase, PlanError, Span, StepNo, StepPhase, Verdict, WaitReason};
 
 use crate::world::{Draft, Fault, World, dual_run, pause, plain, probe, retires};
 
@@ -102,6 +102,31 @@ fn a_probe_per_change_holds_that_change() {
     assert_eq!(world.finish(), Ending::Completed);
     assert_eq!(world.run.phase(world.change("copy/a")), Phase::RolledBack, "within max_failed it goes back alone");
     assert!(!world.values.contains_key("x") && world.values.contains_key("y"));
+}
+
+#[test]
+fn a_process_that_dies_in_the_middle_of_a_write_costs_no_attempt() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[])]).plan(|_| {});
+    let mut world = World::new(plan);
+    let change = world.change("copy/a");
+    let mut deaths = 0;
+    let ending = loop {
+        match world.run.next(world.now) {
+            Next::Do(Command::Apply { attempt, .. }) if deaths < 10 => {
+                assert_eq!(attempt, 1, "after {deaths} deaths");
+                world.record(Event::ApplyStarted { change, attempt });
+                world.record(Event::WriteSent { change, write: 1, request: "PUT /x".into() });
+                world.crash();
+                deaths += 1;
+            }
+            Next::Do(command) => world.perform(command),
+            Next::Record(event) => world.record(event),
+            Next::Wait { until, .. } => world.now = until,
+            Next::Ended(ending) => break ending,
+            Next::Busy { .. } => panic!("nothing is in flight"),
+        }
+    };
+    assert_eq!((ending, deaths), (Ending::Completed, 10));
 }
 
 #[test]
