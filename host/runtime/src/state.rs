@@ -386,7 +386,7 @@ mod tests {
     };
     use cutover_engine::ChangeNo;
 
-    const ROOT: &str = "/work/.cutover";
+    const ROOT: &str = "/srv/.cutover";
 
     fn id(tail: &str) -> RunId {
         RunId::new(format!("20261122-014502-{tail}")).unwrap()
@@ -436,7 +436,7 @@ mod tests {
         for mode in [0o770, 0o702, 0o777] {
             disk.set_mode(Path::new(ROOT), mode);
             let error = StateFolder::open(Arc::new(disk.clone()), Path::new(ROOT)).unwrap_err();
-            assert!(error.to_string().contains("`chmod 700 /work/.cutover`"), "{error}");
+            assert!(error.to_string().contains("`chmod 700 /srv/.cutover`"), "{error}");
         }
         disk.set_mode(Path::new(ROOT), 0o755);
         assert!(StateFolder::open(Arc::new(disk), Path::new(ROOT)).is_ok());
