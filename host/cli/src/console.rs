@@ -1,8 +1,10 @@
 //! Where text goes: data to stdout, chatter to stderr. Styles are taken out where they do not belong.
 
-use std::io::{self, ErrorKind, Stderr, Stdout, Write as _};
+use std::{
+    borrow::Cow,
+    io::{self, ErrorKind, Write},
+};
 
-use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
 use crate::{
@@ -15,8 +17,8 @@ use crate::{
 
 /// The two streams of the process.
 pub struct Console {
-    out: AutoStream<Stdout>,
-    err: AutoStream<Stderr>,
+    out: Stream<io::Stdout>,
+    err: Stream<io::Stderr>,
     output: Output,
     quiet: bool,
     sieve: Sieve,
@@ -37,8 +39,7 @@ impl Console {
     }
 
     fn with(output: Output, styles_output: bool, styles_error: bool, quiet: bool) -> Self {
-        let choice = |styles| if styles { ColorChoice::Always } else { ColorChoice::Never };
-        let (out, err) = (AutoStream::new(io::stdout(), choice(styles_output)), AutoStream::new(io::stderr(), choice(styles_error)));
+        let (out, err) = (Stream { to: io::stdout(), styles: styles_output }, Stream { to: io::stderr(), styles: styles_error });
         Self { out, err, output, quiet, sieve: Sieve::default() }
     }
 
@@ -81,7 +82,7 @@ impl Console {
     /// Text for stdout whatever the form.
     pub fn data(&mut self, text: &str) -> Result<(), CommandError> {
         let text = self.sieve.strain(text);
-        match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+        match self.out.write(&text) {
             // `cutover … | head` is no error; a run must not stop because nobody reads on.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             other => other.map_err(|error| CommandError::no(code::FILE_WRITE, "cannot write to standard output").because(&error)),
@@ -91,20 +92,35 @@ impl Console {
     /// A line for the person at the terminal, on stderr. Nothing depends on it, so a closed stream is no error.
     pub fn note(&mut self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(self.err, "{}", self.sieve.strain(text).trim_end_matches('\n'));
+            let _ = self.err.write(&format!("{}\n", self.sieve.strain(text).trim_end_matches('\n')));
         }
     }
 
     /// What is wrong, on stderr, also if the person wants quiet.
     pub fn complain(&mut self, text: &str) {
         // The exit code tells it even if stderr is gone.
-        let _ = self.err.write_all(self.sieve.strain(text).as_bytes());
+        let _ = self.err.write(&self.sieve.strain(text));
     }
 
     /// What went wrong: on stderr for people, and as an object on stdout for programs.
     pub fn fail(&mut self, error: &CommandError) {
-        let _ = self.err.write_all(self.sieve.strain(&error.text()).as_bytes());
+        let _ = self.err.write(&self.sieve.strain(&error.text()));
         // The exit code tells the failure even if stdout is gone.
         let _ = self.document(&error.document());
+    }
+}
+
+/// A stream, and whether ANSI styles belong into it.
+struct Stream<W> {
+    to: W,
+    styles: bool,
+}
+
+impl<W: Write> Stream<W> {
+    /// The whole text at once: a call of the system for each style and each line takes longer than the work.
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        let text = if self.styles { Cow::Borrowed(text) } else { Cow::Owned(anstream::adapter::strip_str(text).to_string()) };
+        self.to.write_all(text.as_bytes())?;
+        self.to.flush()
     }
 }

@@ -39,7 +39,9 @@ impl Rehearsal {
 
 fn perform(run: &mut Run, now: Timestamp, command: Command, goes: &mut Vec<ChangeNo>) -> Result<(), IllegalEvent> {
     match command {
-        Command::BackLook { change, .. } => run.apply(now, &Event::BackLooked { change, relation: BackRelation::After, state: None }),
+        Command::BackLook { change, .. } => {
+            run.apply(now, &Event::BackLooked { change, relation: BackRelation::After, state: None, moved: None })
+        }
         Command::Rollback { change, attempt, over, .. } => {
             goes.push(change);
             run.apply(now, &Event::RollbackStarted { change, attempt, over })?;

@@ -5,6 +5,7 @@ pub mod diagnostics;
 pub mod ending;
 pub mod event;
 pub mod graph;
+mod line_starts;
 pub mod page;
 pub mod palette;
 pub mod plan;

@@ -31,7 +31,9 @@ pub fn equal_outside(one: Option<&Value>, other: Option<&Value>, places: &[Point
     }
 }
 
-fn without(value: &Value, places: &[Pointer]) -> Value {
+/// The value with these places taken out.
+#[must_use]
+pub fn without(value: &Value, places: &[Pointer]) -> Value {
     let mut value = value.clone();
     places.iter().for_each(|place| place.remove_from(&mut value));
     value

@@ -31,7 +31,7 @@ pub enum Command {
     /// Journal `ApplyStarted`, call apply: `ApplyEnded`.
     Apply { change: ChangeNo, attempt: u32 },
     /// Look at the subject after apply: `Compared`.
-    Compare { change: ChangeNo, attempt: u32 },
+    Compare { change: ChangeNo, attempt: u32, effect: Effect },
     /// Call verify with stage `applied`: `Checked`.
     Check { change: ChangeNo, attempt: u32 },
     /// Call verify with stage `retired`: `Proved`.
@@ -43,11 +43,22 @@ pub enum Command {
     /// Journal `RollbackStarted`, call rollback with the pre-image of `origin`: `RollbackEnded`.
     Rollback { change: ChangeNo, origin: ChangeNo, attempt: u32, over: bool },
     /// Look at the subject after rollback: `BackCompared`.
-    BackCompare { change: ChangeNo, origin: ChangeNo, attempt: u32 },
+    BackCompare { change: ChangeNo, origin: ChangeNo, attempt: u32, effect: Effect },
     /// Call verify with stage `rolled-back`: `BackChecked`.
     BackCheck { change: ChangeNo, origin: ChangeNo, attempt: u32 },
     /// Take one sample: `Observed`.
     Observe { step: StepNo, probe: u32, scope: Watched, sample: u32 },
+}
+
+/// What the change's writes since the last look can have done: whose doing a state is that nobody expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Nothing: none was sent, or all were refused.
+    None,
+    /// A write was answered and the hook that sent it came to its end just now.
+    Certain,
+    /// A write may have had its effect, or time has passed since.
+    Unknown,
 }
 
 /// Why nothing can happen before some time.

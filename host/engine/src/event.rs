@@ -47,7 +47,13 @@ pub enum Event {
     Rechecked { change: ChangeNo, link: u32, relation: Recheck },
 
     /// The look before rollback.
-    BackLooked { change: ChangeNo, relation: BackRelation, state: Option<Digest> },
+    BackLooked {
+        change: ChangeNo,
+        relation: BackRelation,
+        state: Option<Digest>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        moved: Option<String>,
+    },
     /// Rollback is about to be called.
     RollbackStarted { change: ChangeNo, attempt: u32, over: bool },
     /// Rollback came back.
@@ -89,8 +95,10 @@ pub enum Relation {
     PreImage,
     /// Equal to what is expected now, which is not what was expected at capture: the source moved.
     NewExpected,
-    /// None of these.
+    /// None of these, but what this change wrote since the last look may have made it.
     Other,
+    /// None of these, and no doing of this change: somebody else wrote.
+    Foreign,
 }
 
 /// What a look on the way back found.
@@ -101,7 +109,10 @@ pub enum BackRelation {
     PreImage,
     /// Equal to what the run left there.
     After,
-    /// None of these.
+    /// None of these, but every secret in it is one that the change found or wrote: writes of it without an answer may
+    /// have made it.
+    Partial,
+    /// None of these: somebody else wrote.
     Other,
 }
 
@@ -209,4 +220,11 @@ impl Event {
             | Self::DualRunExpired {} => None,
         }
     }
+}
+
+/// Whether a write with this status certainly had no effect: it never left (0), or the server refused it. Of the 4xx, 408
+/// tells only that the answer came too soon (RFC 9110 section 15.5.9).
+#[must_use]
+pub const fn is_refusal(status: u16) -> bool {
+    status == 0 || (status >= 400 && status < 500 && status != 408)
 }

@@ -24,11 +24,11 @@ mod timestamp;
 mod verdict;
 mod workflow;
 
-pub use canonical::{canonical, digest as canonical_digest, equal_outside};
+pub use canonical::{canonical, digest as canonical_digest, equal_outside, without};
 pub use change::{Action, ChangeBody, ChangeId, ChangeNo, Loss, Object};
-pub use command::{Command, Next, WaitReason};
+pub use command::{Command, Effect, Next, WaitReason};
 pub use digest::Digest;
-pub use event::{BackRelation, CheckResult, Ending, Event, Outcome, Proof, Recheck, Relation, Watched};
+pub use event::{BackRelation, CheckResult, Ending, Event, Outcome, Proof, Recheck, Relation, Watched, is_refusal};
 pub use failure::{Failure, FailureCase};
 pub use manifest::{
     Cardinality, Catalog, Flow, LossCode, LossWeight, Manifest, Offer, Operation, Purpose, ResponseRule, Role, Route, RouteClass,

@@ -195,12 +195,9 @@ impl Run {
         }
         self.in_flight = 0;
         for index in 0..self.changes.len() {
-            self.changes[index].dispatched = false;
             self.forget_flight(at, index);
         }
-        for series in self.series.values_mut() {
-            series.dispatched = false;
-        }
+        self.series.values_mut().for_each(|series| series.resume(at));
         match self.mode {
             Mode::Forward => {
                 self.hurry_all(at);
@@ -236,8 +233,9 @@ impl Run {
         if !possible {
             return Err(self.illegal(event));
         }
-        for change in over {
-            self.changes[change.index()].over = true;
+        // The operator's word is about what was there when it was given.
+        for (number, state) in (0u32..).map(ChangeNo).zip(&mut self.changes) {
+            state.over = over.contains(&number);
         }
         self.cause.get_or_insert(Cause::Requested);
         self.mode = Mode::Draining(Turn::Back);
@@ -263,6 +261,9 @@ impl Run {
             _ => return Err(self.illegal(event)),
         };
         self.mode = Mode::Ended { ending, backward };
+        if !matches!(ending, Ending::Waiting { .. } | Ending::Interrupted) {
+            self.changes.iter_mut().for_each(|state| state.over = false);
+        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::{
     sealed_log::{Kind, SealedLog},
     sealing::{Scope, SealedEntry, SealingKey},
-    session::RawResponse,
+    session::{Access, RawResponse},
 };
 
 /// One change's memory. Hooks of one change never run together, so the lock is never contended.
@@ -39,7 +39,7 @@ pub struct Remembered {
     /// Objects that the first capture read.
     pub captured: HashSet<Object>,
     /// Reads of the subject that worked at the first capture: the old path, as a retirement must find it refused.
-    pub alive: HashSet<String>,
+    pub alive: HashSet<Access>,
     /// Objects for which a write was sent.
     pub written: HashSet<Object>,
     /// How many of the scope's notes are stored.
@@ -52,7 +52,7 @@ struct StoredPreImage {
     state: Option<Value>,
     read: Vec<Object>,
     #[serde(default)]
-    alive: Vec<String>,
+    alive: Vec<Access>,
     tokens: Vec<SealedEntry>,
 }
 
@@ -100,7 +100,7 @@ impl ChangeMemory {
         state: Option<Value>,
         expected: Option<Value>,
         read: HashSet<Object>,
-        alive: Vec<String>,
+        alive: Vec<Access>,
         raw: &[RawResponse],
     ) -> Result<(), Failure> {
         let mut inner = self.remembered();

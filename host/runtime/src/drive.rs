@@ -2,6 +2,7 @@
 
 mod ledger;
 mod look;
+mod movement;
 mod perform;
 mod probe;
 

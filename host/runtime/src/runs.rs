@@ -97,7 +97,7 @@ impl Host {
     async fn start_prepared(
         &self,
         id: RunId,
-        prepared: Prepared,
+        mut prepared: Prepared,
         confirm: bool,
         stop: impl Future<Output = ()> + Send,
         observer: Observer<'_>,
@@ -115,12 +115,15 @@ impl Host {
         for (digest, component) in &prepared.components {
             write(&folder.component(*digest), component)?;
         }
-        write(&folder.plan(), self.with_key(&prepared)?.as_bytes())?;
+        // In place: the text of a large plan is not copied.
+        let text = std::mem::take(&mut prepared.text);
+        let text = self.keyed(text, &prepared)?;
+        write(&folder.plan(), text.as_bytes())?;
         let (journal, sealed, _reserve) = folder.begin(prepared.plan.digest, data_key, self.entropy.clone())?;
         let deferred = moved.moved.iter().map(|(change, _)| *change).collect();
         let first = Event::Started { plan: prepared.plan.digest, deferred };
         let run = Run::new(Arc::new(prepared.plan));
-        let opened = OpenRun { folder, run, journal, sealed, equipment: prepared.equipment, key: prepared.key, text: prepared.text, locks };
+        let opened = OpenRun { folder, run, journal, sealed, equipment: prepared.equipment, key: prepared.key, text, locks };
         let mut rested = self.drive(opened, first, stop, observer).await?;
         rested.drift = moved;
         Ok(rested)
@@ -312,11 +315,14 @@ impl Host {
 
     /// The plan's text with its sealing key, wrapped by the state key.
     pub fn with_key(&self, prepared: &Prepared) -> Result<String, HostError> {
+        self.keyed(prepared.text.clone(), prepared)
+    }
+
+    fn keyed(&self, text: String, prepared: &Prepared) -> Result<String, HostError> {
         let key = Key::from_bytes(*prepared.key.expose());
         let wrapped = WrappedKey::wrap(&key, &self.state_key, SEALING_KEY, &*self.entropy);
         let wrapped = serde_json::to_value(&wrapped).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
-        Plan::attach_key(&prepared.text, &wrapped)
-            .map_err(|source| HostError::Plan { path: prepared.plan.header.file.clone().into(), source })
+        Plan::attach_key(text, &wrapped).map_err(|source| HostError::Plan { path: prepared.plan.header.file.clone().into(), source })
     }
 
     fn sealing_key(&self, text: &str, path: &Path) -> Result<Arc<SealingKey>, HostError> {

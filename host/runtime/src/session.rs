@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use cutover_engine::{Failure, FailureCase, Object, Operation, ResponseRule, RouteClass};
+use cutover_engine::{Failure, FailureCase, Object, Operation, ResponseRule, RouteClass, is_refusal};
 use serde_json::Value;
 
-pub use self::report::{Answered, RawResponse, Report};
+pub use self::report::{Access, Answered, OldPath, RawResponse, Report};
 use crate::{
     clock::BoxFuture,
     connection::{Backend, SendError, WireBody, WireRequest, WireResponse, WireResponseBody},
@@ -119,11 +119,12 @@ impl Session {
         matched.check_write(&role, member.as_deref(), &self.rights.subject, &self.rights.captured)?;
         let objects: Vec<Object> =
             matched.objects.iter().map(|path| Object { role: role.clone(), member: member.clone(), path: path.clone() }).collect();
+        let asked = asked(&matched, &request);
         let (wire, leaves, bytes) = self.open_request(&role, &matched, request)?;
         let permit = self.budget.admit(bytes)?;
         let answer = self.send_recorded(&*backend, &matched, &objects, wire, &leaves).await?;
         permit.received(answer.response.bytes)?;
-        self.note_answer(&matched, &objects, &role, member, &answer.response);
+        self.note_answer(&matched, asked, &objects, (&role, member), &answer.response);
         Ok(self.show(seat, &role, &matched, &objects, answer))
     }
 
@@ -237,8 +238,7 @@ impl Session {
         match result {
             Ok(response) => {
                 if let Some((ledger, number)) = write {
-                    // 408 (RFC 9110 section 15.5.9) tells that the answer came too soon, the others that nothing was done.
-                    if (400..500).contains(&response.status) && response.status != 408 {
+                    if is_refusal(response.status) {
                         objects.iter().for_each(|object| self.scope.note_refused(object, leaves));
                     }
                     ledger.write_answered(number, response.status).await?;
@@ -263,17 +263,25 @@ impl Session {
         }
     }
 
-    fn note_answer(&self, matched: &Matched, objects: &[Object], role: &str, member: Option<String>, response: &WireResponse) {
+    fn note_answer(
+        &self,
+        matched: &Matched,
+        asked: (String, Option<String>),
+        objects: &[Object],
+        (role, member): (&str, Option<String>),
+        response: &WireResponse,
+    ) {
         let mut seen = self.seen();
         if matched.class == RouteClass::Read {
             let definite = (200..300).contains(&response.status) || response.status == 404;
             if definite {
                 seen.read.extend(objects.iter().cloned());
             }
-            let request = format!("{} {}", matched.method, matched.path.wire());
-            let answers =
-                objects.iter().map(|object| Answered { object: object.clone(), request: request.clone(), status: response.status });
-            seen.answers.extend(answers);
+            let access = |object: &Object| {
+                let (request, credential) = asked.clone();
+                Access { object: object.clone(), route: matched.route.clone(), request, credential }
+            };
+            seen.answers.extend(objects.iter().map(|object| Answered { access: access(object), status: response.status }));
         }
         if self.rights.keep_raw && matched.class == RouteClass::Read {
             seen.raw.push(RawResponse::of(role, member, &matched.path.wire(), response));
@@ -307,6 +315,16 @@ impl Session {
         };
         Response { status: response.status, headers, body }
     }
+}
+
+/// What is asked, with the query, and the credential that stands in for the connection's own.
+fn asked(matched: &Matched, request: &Request) -> (String, Option<String>) {
+    let mut text = format!("{} {}", matched.method, matched.path.wire());
+    for (number, (name, value)) in request.query.iter().enumerate() {
+        text.push(if number == 0 { '?' } else { '&' });
+        text.push_str(&format!("{name}={value}"));
+    }
+    (text, request.credential.clone())
 }
 
 /// A response and how long it took.

@@ -31,9 +31,9 @@ pub(super) fn perform(program: &mut Program, args: &ValidateArgs) -> Outcome {
     match program.console.output() {
         Output::Github => program.console.data(&annotation::text(&checked))?,
         Output::Sarif => program.console.data(&sarif::text(&checked))?,
+        Output::Json | Output::Jsonl => program.console.document(&diagnostics::document(&checked, exit))?,
         _ => program.console.answer(&checked.iter().map(Checked::text).collect::<String>())?,
     }
-    program.console.document(&diagnostics::document(&checked, exit))?;
     Ok(exit)
 }
 

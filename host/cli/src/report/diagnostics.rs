@@ -6,7 +6,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use cutover_engine::{Diagnostic, Place};
 use serde::Serialize;
 
-use crate::report::{palette, printable};
+use crate::report::{line_starts::LineStarts, palette, printable};
 
 /// One problem of a source text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +54,9 @@ impl Checked<'_> {
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = String::new();
+        let (renderer, lines) = (Renderer::styled(), LineStarts::of(self.source));
         for problem in self.problems {
-            out.push_str(&Renderer::styled().render(&[self.group(problem)]));
+            out.push_str(&renderer.render(&[self.group(problem, &lines)]));
             out.push_str("\n\n");
         }
         let errors = self.problems.iter().filter(|problem| problem.is_error).count();
@@ -70,20 +71,20 @@ impl Checked<'_> {
         out
     }
 
-    fn group<'a>(&'a self, problem: &'a Problem) -> Group<'a> {
+    fn group<'a>(&'a self, problem: &'a Problem, starts: &LineStarts<'_>) -> Group<'a> {
         let level = if problem.is_error { Level::ERROR } else { Level::WARNING };
         let title = level.primary_title(printable::lines(&problem.message)).id(problem.code.as_str());
         let path = printable::line(self.file);
         let group = match &problem.place {
             None => title.element(Origin::path(path)),
             Some(place) if problem.conceals => {
-                let (line, column) = position(self.source, place.start);
+                let (line, column) = starts.position(place.start);
                 title.element(Origin::path(path).line(line).char_column(column))
             }
             Some(place) => {
                 let span = within(self.source, place);
                 let lines = lines_of(self.source, &span);
-                let (first, _) = position(self.source, lines.start);
+                let (first, _) = starts.position(lines.start);
                 let span = span.start - lines.start..span.end - lines.start;
                 let snippet = Snippet::source(&self.source[lines]).line_start(first);
                 title.element(snippet.path(path).annotation(AnnotationKind::Primary.span(span)))
@@ -95,9 +96,9 @@ impl Checked<'_> {
         }
     }
 
-    pub(super) fn entry(&self, problem: &Problem) -> Entry {
-        let start = problem.place.as_ref().map(|place| position(self.source, place.start));
-        let end = problem.place.as_ref().map(|place| position(self.source, place.end));
+    fn entry(&self, problem: &Problem, starts: &LineStarts<'_>) -> Entry {
+        let start = problem.place.as_ref().map(|place| starts.position(place.start));
+        let end = problem.place.as_ref().map(|place| starts.position(place.end));
         Entry {
             code: problem.code.clone(),
             severity: if problem.is_error { "error" } else { "warning" },
@@ -140,7 +141,11 @@ pub(super) struct Entry {
 
 /// The problems of all files, in their order.
 pub(super) fn entries(files: &[Checked<'_>]) -> Vec<Entry> {
-    files.iter().flat_map(|file| file.problems.iter().map(|problem| file.entry(problem))).collect()
+    let of_file = |file: &Checked<'_>| {
+        let starts = LineStarts::of(file.source);
+        file.problems.iter().map(|problem| file.entry(problem, &starts)).collect::<Vec<_>>()
+    };
+    files.iter().flat_map(of_file).collect()
 }
 
 fn count(number: usize, noun: &str) -> String {
@@ -160,12 +165,6 @@ fn lines_of(source: &str, span: &Range<usize>) -> Range<usize> {
         return 0..source.len();
     }
     start..source[span.end..].find('\n').map_or(source.len(), |newline| span.end + newline + 1)
-}
-
-fn position(source: &str, byte: usize) -> (usize, usize) {
-    let before = &source[..source.floor_char_boundary(byte.min(source.len()))];
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    (before.bytes().filter(|byte| *byte == b'\n').count() + 1, line.chars().count() + 1)
 }
 
 #[cfg(test)]

@@ -148,6 +148,9 @@ impl Standing<'_> {
         if step.unchecked > 0 {
             counts.insert("of-them-seen-by-the-host-only".to_owned(), u64::from(step.unchecked));
         }
+        if step.not_provable > 0 {
+            counts.insert("of-them-not-provable".to_owned(), u64::from(step.not_provable));
+        }
         if step.waiting > 0 {
             counts.insert("of-them-waiting".to_owned(), u64::from(step.waiting));
         }
@@ -306,7 +309,7 @@ pub fn reason(open: &Open) -> String {
         StuckReason::Conflict => "somebody else wrote to it since; it was left alone",
         StuckReason::Irreversible => "its step is irreversible",
         StuckReason::Needed => "something that depends on it stays",
-        StuckReason::NotRestored => "it was taken back, but it is not as it was before",
+        StuckReason::NotRestored => "it was to go back, but it is not as it was before",
         StuckReason::Unreadable => "it could not be looked at",
     };
     match &open.failure {

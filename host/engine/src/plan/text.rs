@@ -107,10 +107,14 @@ impl Plan {
 
 impl Plan {
     /// A plan's text with its sealing key, wrapped, in the last line. The digest stays the same.
-    pub fn attach_key(text: &str, wrapped: &str) -> Result<String, PlanTextError> {
-        let (lines, trailer) = split(text)?;
+    pub fn attach_key(mut text: String, wrapped: &str) -> Result<String, PlanTextError> {
+        let (lines, trailer) = split(&text)?;
+        let end = lines.len();
         let trailer = Trailer { sealing_key: Some(wrapped.to_owned()), ..trailer };
-        Ok(format!("{lines}{}\n", serde_json::to_string(&trailer).expect("two strings")))
+        text.truncate(end);
+        text.push_str(&serde_json::to_string(&trailer).expect("two strings"));
+        text.push('\n');
+        Ok(text)
     }
 
     /// The wrapped sealing key of a plan's text, if it has one.

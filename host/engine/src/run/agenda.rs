@@ -1,6 +1,10 @@
 //! What should happen next, and when.
 
-use super::{Mode, Run, Turn, sampling::SeriesKey, stage::Stage};
+use super::{
+    Mode, Run, Turn,
+    sampling::SeriesKey,
+    stage::{ChangeState, Stage},
+};
 use crate::{
     change::ChangeNo,
     command::{Command, Next, WaitReason},
@@ -21,12 +25,7 @@ impl Run {
         match self.mode {
             Mode::New => Next::Busy { until: None },
             Mode::Ended { ending, .. } => Next::Ended(ending),
-            Mode::Draining(turn) if self.in_flight == 0 => Next::Record(match turn {
-                Turn::Back => Event::RollbackBegan {},
-                Turn::Pause => Event::Ended { ending: Ending::Paused },
-                Turn::Stop { .. } => Event::Ended { ending: Ending::Interrupted },
-            }),
-            Mode::Draining(_) => Next::Busy { until: None },
+            Mode::Draining(turn) => self.next_draining(now, turn),
             Mode::Forward => self.next_forward(now),
             Mode::Backward => self.next_backward(now),
         }
@@ -52,6 +51,24 @@ impl Run {
             // Nothing is under way and nothing lies ahead, yet steps are open: a person must look.
             Next::Busy { until: None } if self.in_flight == 0 => Next::Record(Event::Ended { ending: Ending::Paused }),
             next => next,
+        }
+    }
+
+    /// No new work; but what a hook left in the world is looked at, while that is still certain to be its own doing.
+    fn next_draining(&mut self, now: Timestamp, turn: Turn) -> Next {
+        let looks = |item: &Item| match item {
+            Item::Change(change) => matches!(self.changes[change.index()].stage, Stage::Compare { .. } | Stage::BackCompare { .. }),
+            Item::Series(_) => false,
+        };
+        let due = self.agenda.iter().take_while(|(due, _)| *due <= now).find(|(_, item)| looks(item)).copied();
+        match due {
+            Some(due) => Next::Do(self.take(due)),
+            None if self.in_flight > 0 => Next::Busy { until: None },
+            None => Next::Record(match turn {
+                Turn::Back => Event::RollbackBegan {},
+                Turn::Pause => Event::Ended { ending: Ending::Paused },
+                Turn::Stop { .. } => Event::Ended { ending: Ending::Interrupted },
+            }),
         }
     }
 
@@ -90,36 +107,38 @@ impl Run {
 
     /// Takes the first thing that is due and makes a command of it.
     fn take_due(&mut self, now: Timestamp) -> Option<Command> {
-        let (due, item) = *self.agenda.first()?;
-        if due > now {
-            return None;
-        }
+        let first = *self.agenda.first()?;
+        (first.0 <= now).then(|| self.take(first))
+    }
+
+    fn take(&mut self, (due, item): (Timestamp, Item)) -> Command {
         self.agenda.remove(&(due, item));
         self.in_flight += 1;
-        Some(match item {
+        match item {
             Item::Change(change) => {
                 self.changes[change.index()].dispatched = true;
                 self.command_for(change)
             }
             Item::Series(key) => self.sample(key),
-        })
+        }
     }
 
     /// The command that a change's stage asks for.
     pub(super) fn command_for(&self, change: ChangeNo) -> Command {
         let origin = self.retreat.origin(change);
-        match self.changes[change.index()].stage {
+        let ChangeState { stage, effect, over, .. } = self.changes[change.index()];
+        match stage {
             Stage::Recheck { link, attempt } => {
                 Command::Recheck { change, link, target: self.plan.change(change).links[link as usize], attempt }
             }
             Stage::Capture { attempt } => Command::Capture { change, attempt },
             Stage::Apply { attempt } => Command::Apply { change, attempt },
-            Stage::Compare { look, .. } => Command::Compare { change, attempt: look },
+            Stage::Compare { look, .. } => Command::Compare { change, attempt: look, effect },
             Stage::Check { attempt } => Command::Check { change, attempt },
             Stage::Prove { attempt } => Command::Prove { change, attempt },
-            Stage::BackLook { attempt } => Command::BackLook { change, origin, attempt },
-            Stage::Back { attempt } => Command::Rollback { change, origin, attempt, over: self.changes[change.index()].over },
-            Stage::BackCompare { look, .. } => Command::BackCompare { change, origin, attempt: look },
+            Stage::BackLook { attempt, .. } => Command::BackLook { change, origin, attempt },
+            Stage::Back { attempt } => Command::Rollback { change, origin, attempt, over },
+            Stage::BackCompare { look, .. } => Command::BackCompare { change, origin, attempt: look, effect },
             Stage::BackCheck { attempt } => Command::BackCheck { change, origin, attempt },
             stage => unreachable!("a change at {stage:?} is on no agenda"),
         }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     change::ChangeNo,
+    command::Effect,
     event::{BackRelation, CheckResult, Event, Outcome},
     failure::{Failure, FailureCase},
     plan::StepNo,
@@ -44,19 +45,21 @@ impl Run {
     pub(super) fn apply_backward(&mut self, at: Timestamp, change: ChangeNo, event: &Event) -> Result<(), IllegalEvent> {
         let stage = self.changes[change.index()].stage;
         match (stage, event) {
-            (Stage::BackLook { .. }, Event::BackLooked { relation, .. }) => self.back_looked(at, change, *relation),
+            (Stage::BackLook { round, .. }, Event::BackLooked { relation, moved, .. }) => {
+                self.back_looked(at, change, round, (*relation, moved.as_deref()));
+            }
             (Stage::Back { attempt }, Event::RollbackStarted { attempt: started, .. }) if attempt == *started => {
                 self.changes[change.index()].calling_since.get_or_insert(at);
                 self.set_off(change, Stage::GoingBack { attempt, sent: false });
             }
             (Stage::GoingBack { attempt, .. }, Event::WriteSent { .. }) => {
-                self.note_write(change);
+                self.changes[change.index()].note_sent();
                 self.set_off(change, Stage::GoingBack { attempt, sent: true });
             }
-            (Stage::GoingBack { .. }, Event::WriteAnswered { .. }) => {}
+            (Stage::GoingBack { .. }, Event::WriteAnswered { status, .. }) => self.changes[change.index()].note_answer(*status),
             (Stage::GoingBack { attempt, .. }, Event::RollbackEnded { outcome, .. }) => self.rollback_ended(at, change, attempt, outcome),
-            (Stage::BackCompare { attempt, .. }, Event::BackCompared { relation, .. }) => {
-                self.back_compared(at, change, attempt, *relation)
+            (Stage::BackCompare { attempt, conflict, .. }, Event::BackCompared { relation, .. }) => {
+                self.back_compared(at, change, (attempt, conflict), *relation);
             }
             (Stage::BackCheck { attempt }, Event::BackChecked { verdict, checks, .. }) => {
                 self.back_checked(at, change, attempt, *verdict, checks);
@@ -69,17 +72,23 @@ impl Run {
         Ok(())
     }
 
-    fn back_looked(&mut self, at: Timestamp, change: ChangeNo, relation: BackRelation) {
+    fn back_looked(&mut self, at: Timestamp, change: ChangeNo, round: u32, (relation, moved): (BackRelation, Option<&str>)) {
         let state = &self.changes[change.index()];
-        match relation {
-            BackRelation::PreImage => self.back(at, change),
-            BackRelation::After => self.schedule(change, at, Stage::Back { attempt: 1 }),
-            BackRelation::Other if state.unknown || state.over => self.schedule(change, at, Stage::Back { attempt: 1 }),
-            BackRelation::Other => self.stuck(change, StuckReason::Conflict, None),
+        let own = match relation {
+            BackRelation::PreImage => return self.back(at, change),
+            BackRelation::After => !state.mixed,
+            BackRelation::Partial => state.unknown && !state.mixed,
+            BackRelation::Other => false,
+        };
+        if own || state.over {
+            return self.schedule(change, at, Stage::Back { attempt: round });
         }
+        let failure = moved.map(|moved| host_failure(FailureCase::Conflict, "CUT3512", moved.to_owned()));
+        self.stuck(change, StuckReason::Conflict, failure);
     }
 
     fn rollback_ended(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, outcome: &Outcome) {
+        self.changes[change.index()].end_hook();
         match outcome {
             Outcome::Again { after, note } => {
                 let since = self.changes[change.index()].calling_since.unwrap_or(at);
@@ -93,16 +102,23 @@ impl Run {
             Outcome::Done => {}
             Outcome::Failed(failure) | Outcome::Unknown(failure) => self.changes[change.index()].failure = Some(Box::new(failure.clone())),
         }
-        self.schedule(change, at, Stage::BackCompare { attempt, look: 1 });
+        let conflict = matches!(outcome, Outcome::Failed(failure) if failure.case == FailureCase::Conflict);
+        self.schedule(change, at, Stage::BackCompare { attempt, look: 1, conflict });
     }
 
-    fn back_compared(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, relation: BackRelation) {
-        self.changes[change.index()].unknown = false;
+    fn back_compared(&mut self, at: Timestamp, change: ChangeNo, (attempt, conflict): (u32, bool), relation: BackRelation) {
+        let state = &mut self.changes[change.index()];
+        state.unknown = false;
+        state.effect = Effect::None;
         if relation == BackRelation::PreImage {
             self.schedule(change, at, Stage::BackCheck { attempt: 1 });
+        } else if conflict || relation == BackRelation::Other {
+            // Another attempt would read what stands there now, and take it for what it may undo.
+            self.stuck(change, StuckReason::Conflict, None);
         } else if attempt < self.plan.operation_of(change).attempts {
             let due = at.after(self.backoff(change, attempt + 1, Span::default()));
-            self.schedule(change, due, Stage::Back { attempt: attempt + 1 });
+            // Looked at afresh before each attempt: in between somebody else may have written.
+            self.schedule(change, due, Stage::BackLook { attempt: 1, round: attempt + 1 });
         } else {
             self.stuck(change, StuckReason::NotRestored, None);
         }
@@ -131,13 +147,15 @@ impl Run {
 
     fn back_look_failed(&mut self, at: Timestamp, change: ChangeNo, stage: Stage, failure: &Failure) {
         let tried = match stage {
-            Stage::BackLook { attempt } | Stage::BackCheck { attempt } => attempt,
+            Stage::BackLook { attempt, .. } | Stage::BackCheck { attempt } => attempt,
             Stage::BackCompare { look, .. } => look,
             other => unreachable!("{other:?} is no look"),
         };
         match (stage, self.another_attempt(at, change, tried, failure)) {
-            (Stage::BackLook { .. }, Some((due, attempt))) => self.schedule(change, due, Stage::BackLook { attempt }),
-            (Stage::BackCompare { attempt, .. }, Some((due, look))) => self.schedule(change, due, Stage::BackCompare { attempt, look }),
+            (Stage::BackLook { round, .. }, Some((due, attempt))) => self.schedule(change, due, Stage::BackLook { attempt, round }),
+            (Stage::BackCompare { attempt, conflict, .. }, Some((due, look))) => {
+                self.schedule(change, due, Stage::BackCompare { attempt, look, conflict });
+            }
             (_, Some((due, attempt))) => self.schedule(change, due, Stage::BackCheck { attempt }),
             (Stage::BackCheck { .. }, None) => self.back_unchecked(at, change),
             (_, None) => self.stuck(change, StuckReason::Unreadable, Some(failure.clone())),
@@ -150,6 +168,9 @@ impl Run {
             let state = &mut self.changes[member.index()];
             state.written = false;
             state.unknown = false;
+            state.effect = Effect::None;
+            state.effective = false;
+            state.mixed = false;
             state.present = false;
             state.proven = false;
             state.outage = None;
@@ -328,7 +349,7 @@ impl Run {
         // What depends on any member of a chain is counted at its newest.
         let free = self.retreat.blockers.get(&change).is_none_or(|count| *count == 0);
         if self.changes[change.index()].stage == Stage::Blocked && stands_for_itself && free && !read {
-            self.schedule(change, at, Stage::BackLook { attempt: 1 });
+            self.schedule(change, at, Stage::BackLook { attempt: 1, round: 1 });
         }
     }
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     change::ChangeNo,
+    command::Effect,
     event::{CheckResult, Event, Outcome, Proof, Recheck, Relation},
     failure::{Failure, FailureCase},
     manifest::Purpose,
@@ -29,11 +30,10 @@ impl Run {
                 self.set_off(change, Stage::Applying { attempt, sent: false });
             }
             (Stage::Applying { attempt, .. }, Event::WriteSent { .. }) => {
-                // Until a look has told, the write may be there: it goes back whatever happens to the run.
-                self.note_write(change);
+                self.changes[change.index()].note_sent();
                 self.set_off(change, Stage::Applying { attempt, sent: true });
             }
-            (Stage::Applying { .. }, Event::WriteAnswered { .. }) => {}
+            (Stage::Applying { .. }, Event::WriteAnswered { status, .. }) => self.changes[change.index()].note_answer(*status),
             (Stage::Applying { attempt, .. }, Event::ApplyEnded { outcome, .. }) => self.apply_ended(at, change, attempt, outcome),
             (Stage::Compare { attempt, came_back, look }, Event::Compared { relation, .. }) => {
                 if look > 1 {
@@ -110,6 +110,7 @@ impl Run {
     }
 
     fn apply_ended(&mut self, at: Timestamp, change: ChangeNo, attempt: u32, outcome: &Outcome) {
+        self.changes[change.index()].end_hook();
         let operation = self.plan.operation_of(change);
         let came_back = match outcome {
             Outcome::Done => CameBack::Done,
@@ -128,8 +129,8 @@ impl Run {
             }
             Outcome::Unknown(failure) => {
                 self.changes[change.index()].failure = Some(Box::new(failure.clone()));
-                self.changes[change.index()].written = true;
-                self.changes[change.index()].unknown = true;
+                let state = &mut self.changes[change.index()];
+                (state.written, state.unknown, state.effective, state.effect) = (true, true, true, Effect::Unknown);
                 CameBack::Unknown
             }
         };
@@ -142,12 +143,19 @@ impl Run {
         let state = &mut self.changes[change.index()];
         // The look has settled it: what is there is known now. A write without an answer may still arrive, though.
         state.unknown = false;
-        state.written = relation != Relation::PreImage || came_back == CameBack::Unknown;
+        state.effect = Effect::None;
+        state.effective &= relation != Relation::PreImage || came_back == CameBack::Unknown;
+        state.written = state.effective;
+        state.mixed |= relation == Relation::Other && state.failed_as(FailureCase::Conflict);
         match relation {
+            Relation::Foreign => {
+                let text = "somebody else wrote to it since its pre-image was taken".to_owned();
+                let failure = state.failure.take().filter(|failure| failure.case == FailureCase::Conflict);
+                let failure = failure.map_or_else(|| host_failure(FailureCase::Conflict, "CUT3503", text), |failure| *failure);
+                self.fail(at, change, failure);
+            }
             // The world is as wanted, but the plugin reached for what is not its own: it is not trusted any further.
-            Relation::Expected
-                if came_back == CameBack::Final && state.failure.as_ref().is_some_and(|failure| failure.case == FailureCase::Refused) =>
-            {
+            Relation::Expected if came_back == CameBack::Final && state.failed_as(FailureCase::Refused) => {
                 let failure = state.failure.take().map(|failure| *failure);
                 failure.into_iter().for_each(|failure| self.fail(at, change, failure));
             }
@@ -271,17 +279,10 @@ impl Run {
         if self.changes[change.index()].written {
             self.changes[change.index()].alone = true;
             self.changes[change.index()].calling_since = None;
-            self.schedule(change, at, Stage::BackLook { attempt: 1 });
+            self.schedule(change, at, Stage::BackLook { attempt: 1, round: 1 });
         } else {
             self.settle(at, change, Stage::Failed);
         }
-    }
-
-    /// A write of this change left, and no look has told yet what it did.
-    pub(super) fn note_write(&mut self, change: ChangeNo) {
-        let state = &mut self.changes[change.index()];
-        state.written = true;
-        state.unknown = true;
     }
 
     /// Whether a failed change can go back while the step goes on: not through a wall, and not beneath what depends on it.
@@ -313,6 +314,7 @@ impl Run {
     /// The process died, or stopped, while this change was under way.
     pub(super) fn forget_flight(&mut self, at: Timestamp, index: usize) {
         let state = &mut self.changes[index];
+        state.resume();
         match state.stage {
             Stage::Applying { attempt, sent: false } => {
                 state.stage = Stage::Apply { attempt };
@@ -331,7 +333,7 @@ impl Run {
             }
             Stage::GoingBack { sent: true, .. } => {
                 state.unknown = true;
-                state.stage = Stage::BackLook { attempt: 1 };
+                state.stage = Stage::BackLook { attempt: 1, round: 1 };
                 state.due = at;
             }
             _ => {}
@@ -349,7 +351,7 @@ impl Run {
                 state.calling_since = None;
                 state.alone = true;
                 state.stuck = None;
-                state.stage = Stage::BackLook { attempt: 1 };
+                state.stage = Stage::BackLook { attempt: 1, round: 1 };
                 state.due = at;
                 continue;
             }
@@ -362,6 +364,7 @@ impl Run {
                 continue;
             }
             state.calling_since = None;
+            state.effect = if state.unknown { Effect::Unknown } else { Effect::None };
             state.stage = if state.written {
                 Stage::Compare { attempt: 0, look: 1, came_back: CameBack::Unknown }
             } else {

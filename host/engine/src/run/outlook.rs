@@ -62,6 +62,8 @@ pub struct StepOutlook {
     pub stale: u32,
     /// How many are back by the host's own look alone.
     pub unchecked: u32,
+    /// How many are retired without a refusal seen, because nobody can have the old credential any more.
+    pub not_provable: u32,
     /// How many wait for the end of an outage.
     pub waiting: u32,
     /// The cohort under way, from 1, and how many there are.
@@ -200,13 +202,14 @@ impl Run {
     fn step_outlook(&self, step: StepNo) -> StepOutlook {
         let state = &self.steps[step.index()];
         let mut counts: std::collections::BTreeMap<Phase, u32> = std::collections::BTreeMap::new();
-        let (mut present, mut stale, mut unchecked, mut waiting) = (0, 0, 0, 0);
+        let (mut present, mut stale, mut unchecked, mut not_provable, mut waiting) = (0, 0, 0, 0, 0);
         for change in self.plan.changes_of(step) {
             let change = &self.changes[change.index()];
             *counts.entry(change.phase()).or_default() += 1;
             present += u32::from(change.present);
             stale += u32::from(change.stale);
             unchecked += u32::from(change.unchecked);
+            not_provable += u32::from(change.not_provable);
             waiting += u32::from(change.outage.is_some());
         }
         let has = |phase: Phase| counts.contains_key(&phase);
@@ -238,6 +241,7 @@ impl Run {
             present,
             stale,
             unchecked,
+            not_provable,
             waiting,
             cohort: (state.cohort + 1, state.cohort_count()),
             span: (state.since, state.done),

@@ -30,6 +30,17 @@ pub(super) struct Series {
     inconclusive: u32,
 }
 
+impl Series {
+    /// Another process goes on. The time in which samples were due and nobody took them was not watched.
+    pub(super) fn resume(&mut self, at: Timestamp) {
+        self.dispatched = false;
+        if self.samples > 0 {
+            self.since = self.since.after(at.since(self.due));
+        }
+        self.due = self.due.max(at);
+    }
+}
+
 /// What kind of scope a series has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
@@ -122,10 +133,12 @@ impl Run {
         } else if next <= ends {
             series.due = next;
             self.agenda.insert((next, Item::Series(key)));
-        } else if series.failed + series.inconclusive > planned.max_failures {
+        } else if series.failed + series.inconclusive > planned.max_failures || series.failed + series.inconclusive == series.samples {
             let text = format!(
-                "too little was seen: {} of {} samples were inconclusive, {} may be without result; the last said: {detail}",
-                series.inconclusive, series.samples, planned.max_failures
+                "too little was seen: {} of {} samples passed, {} may be without result; the last said: {detail}",
+                series.samples - series.failed - series.inconclusive,
+                series.samples,
+                planned.max_failures
             );
             self.series.remove(&key);
             self.sampling_failed(at, key, text);

@@ -3,7 +3,12 @@
 use serde::Serialize;
 
 use super::outage::Outage;
-use crate::{failure::Failure, timestamp::Timestamp};
+use crate::{
+    command::Effect,
+    event::is_refusal,
+    failure::{Failure, FailureCase},
+    timestamp::Timestamp,
+};
 
 /// What is to happen next with a change. `Applying` and `GoingBack` are journaled intents; the rest is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,14 +39,14 @@ pub(super) enum Stage {
     Deferred,
     /// On the way back: waits for what depends on it.
     Blocked,
-    /// The look before rollback.
-    BackLook { attempt: u32 },
+    /// The look before rollback; `round` is the attempt of rollback that follows.
+    BackLook { attempt: u32, round: u32 },
     /// Rollback is to be called.
     Back { attempt: u32 },
     /// Rollback was called.
     GoingBack { attempt: u32, sent: bool },
-    /// Rollback came back: the look after it.
-    BackCompare { attempt: u32, look: u32 },
+    /// Rollback came back: the look after it. `conflict` if it found somebody else's write and stopped.
+    BackCompare { attempt: u32, look: u32, conflict: bool },
     /// The plugin's own checks of the way back.
     BackCheck { attempt: u32 },
     /// Back, and checked.
@@ -77,6 +82,14 @@ pub(super) struct ChangeState {
     pub(super) captured: bool,
     /// Nobody knows whether the last writing hook had its effect.
     pub(super) unknown: bool,
+    /// Writes of the hook that is under way without an answer yet.
+    pub(super) unanswered: u32,
+    /// What its writes since the last look can have done.
+    pub(super) effect: Effect,
+    /// A write of it may have had an effect that no look has found undone.
+    pub(super) effective: bool,
+    /// Its own writes and somebody else's stand side by side.
+    pub(super) mixed: bool,
     /// Equal to what was wanted at first capture.
     pub(super) present: bool,
     /// Its source moved after verification.
@@ -110,6 +123,10 @@ impl ChangeState {
             written: false,
             captured: false,
             unknown: false,
+            unanswered: 0,
+            effect: Effect::None,
+            effective: false,
+            mixed: false,
             present: false,
             stale: false,
             proven: false,
@@ -121,6 +138,46 @@ impl ChangeState {
             failure: None,
             outage: None,
             stuck: None,
+        }
+    }
+
+    /// Whether it failed, and in this way.
+    pub(super) fn failed_as(&self, case: FailureCase) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.case == case)
+    }
+
+    /// A write has left.
+    pub(super) fn note_sent(&mut self) {
+        // Until a look has told, the write may be there: it goes back whatever happens to the run.
+        self.written = true;
+        self.unknown = true;
+        self.unanswered += 1;
+    }
+
+    /// A write was answered with this status.
+    pub(super) fn note_answer(&mut self, status: u16) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        if !is_refusal(status) {
+            self.effect = self.effect.max(Effect::Certain);
+            self.effective = true;
+        }
+    }
+
+    /// The hook is over, or the process that called it: what was not answered may have had its effect.
+    pub(super) fn end_hook(&mut self) {
+        if self.unanswered > 0 {
+            self.effect = Effect::Unknown;
+            self.effective = true;
+            self.unanswered = 0;
+        }
+    }
+
+    /// The process that saw its answers is gone: since then anybody may have written.
+    pub(super) fn resume(&mut self) {
+        self.dispatched = false;
+        self.end_hook();
+        if self.effect == Effect::Certain {
+            self.effect = Effect::Unknown;
         }
     }
 

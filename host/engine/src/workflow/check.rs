@@ -2,7 +2,7 @@
 
 mod input;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Workflow,
@@ -157,9 +157,11 @@ impl<'w> Check<'w> {
 
     /// What is known of the values that a step can reach.
     fn types(&self, position: usize, task: &Task) -> Types {
-        let before = order::ancestors(&self.workflow.steps, position);
-        let steps = before.into_iter().filter_map(|index| {
-            let step = &self.workflow.steps[index];
+        // Steps that nothing here names can stay unknown: of a long workflow, each step reads few.
+        let read = task.steps_read();
+        let before = if read.is_empty() { BTreeSet::new() } else { order::ancestors(&self.workflow.steps, position) };
+        let steps = before.into_iter().map(|index| &self.workflow.steps[index]).filter(|step| read.contains(&step.id.value));
+        let steps = steps.filter_map(|step| {
             let task = step.task()?;
             let operation = self.catalog.plugins.get(&task.uses.value.plugin)?.manifest.operation(&task.uses.value.operation)?;
             let output = Type::of_schema(&operation.output_schema);

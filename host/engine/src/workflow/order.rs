@@ -55,7 +55,9 @@ pub(super) fn arrange(reader: &mut Reader<'_>, steps: &mut [Step], names: &Names
             }
         };
     }
-    let circle = steps.iter().enumerate().find(|(position, _)| ancestors(steps, *position).contains(position));
+    // Steps that all come after steps above them cannot wait for themselves.
+    let in_order = steps.iter().enumerate().all(|(position, step)| step.after.iter().all(|before| *before < position));
+    let circle = steps.iter().enumerate().find(|(position, _)| !in_order && ancestors(steps, *position).contains(position));
     if let Some((_, step)) = circle {
         let place = step.needs.as_ref().and_then(|needs| needs.first()).map_or(step.id.place, |need| need.place);
         let problem = Diagnostic::error("CUT0302", place, format!("step `{}` waits for itself", step.id.value));
@@ -79,9 +81,8 @@ pub(super) fn ancestors(steps: &[Step], position: usize) -> BTreeSet<usize> {
 pub(super) fn check_names(reader: &mut Reader<'_>, workflow: &Workflow, names: &Names<'_>) {
     for (position, step) in workflow.steps.iter().enumerate() {
         let Some(task) = step.task() else { continue };
-        let before = ancestors(&workflow.steps, position);
         let each = task.for_each.is_some();
-        let mut check = Reach { reader: &mut *reader, workflow, names, before: &before, step };
+        let mut check = Reach { reader: &mut *reader, workflow, names, position };
         if let Some(changes) = &task.changes {
             check.step(changes.value.as_str(), changes.place);
         }
@@ -143,8 +144,7 @@ struct Reach<'r, 's> {
     reader: &'r mut Reader<'s>,
     workflow: &'r Workflow,
     names: &'r Names<'r>,
-    before: &'r BTreeSet<usize>,
-    step: &'r Step,
+    position: usize,
 }
 
 impl Reach<'_, '_> {
@@ -189,11 +189,12 @@ impl Reach<'_, '_> {
 
     /// The step must exist and come before this one.
     fn step(&mut self, id: &str, place: Place) {
-        let comes_before = self.before.iter().any(|index| self.workflow.steps[*index].id.value.as_str() == id);
-        let is_broken = !self.workflow.steps.iter().any(|step| step.id.value.as_str() == id);
-        if self.names.step(self.reader, id, place) && !comes_before && !is_broken {
-            let problem = Diagnostic::error("CUT0209", place, format!("step `{id}` does not come before `{}`", self.step.id.value));
-            self.reader.report(problem.help(format!("move it above, or add it to `needs` of `{}`", self.step.id.value)));
+        let (steps, own) = (&self.workflow.steps, &self.workflow.steps[self.position].id.value);
+        let comes_before = || ancestors(steps, self.position).into_iter().any(|index| steps[index].id.value.as_str() == id);
+        let is_broken = !steps.iter().any(|step| step.id.value.as_str() == id);
+        if self.names.step(self.reader, id, place) && !is_broken && !comes_before() {
+            let problem = Diagnostic::error("CUT0209", place, format!("step `{id}` does not come before `{own}`"));
+            self.reader.report(problem.help(format!("move it above, or add it to `needs` of `{own}`")));
         }
     }
 }

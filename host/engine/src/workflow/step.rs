@@ -159,8 +159,7 @@ impl Step {
     /// The steps whose outputs its input, `for_each` or `when` reads.
     #[must_use]
     pub fn reads(&self) -> BTreeSet<StepId> {
-        let references = self.task().map(Task::plan_references).unwrap_or_default();
-        references.iter().flat_map(|(reference, _)| reference.all()).filter_map(|reference| StepId::new(reference.step()?).ok()).collect()
+        self.task().map(|task| steps_of(&task.plan_references())).unwrap_or_default()
     }
 }
 
@@ -171,6 +170,16 @@ impl Task {
         let when = self.when.as_ref().map(Expression::references).unwrap_or_default();
         self.with.references().into_iter().chain(fan).chain(when).collect()
     }
+
+    /// The steps that it names anywhere, its probes included.
+    pub(crate) fn steps_read(&self) -> BTreeSet<StepId> {
+        let probes = self.probes.iter().flat_map(|probe| [probe.with.references(), probe.expect.references()].concat());
+        steps_of(&self.plan_references().into_iter().chain(probes).collect::<Vec<_>>())
+    }
+}
+
+fn steps_of(references: &[(&Reference, Place)]) -> BTreeSet<StepId> {
+    references.iter().flat_map(|(reference, _)| reference.all()).filter_map(|reference| StepId::new(reference.step()?).ok()).collect()
 }
 
 /// A step as it was read: its id is known even if the rest is broken.

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use cutover_engine::{Command, Ending, Event, Next, Phase, PlannedOperation, PlannedStep, StepNo, StuckReason};
 
-use crate::world::{Draft, Fault, World, pause, plain, retires};
+use crate::{
+    draft::{Draft, pause, plain, retires},
+    world::{Fault, World},
+};
 
 #[test]
 fn a_failed_change_takes_everything_back() {

@@ -2,7 +2,10 @@
 
 use cutover_engine::{Cause, Cohort, Command, Ending, Event, Next, Per, Phase, PlanError, Span, StepNo, StepPhase, Verdict, WaitReason};
 
-use crate::world::{Draft, Fault, World, dual_run, pause, plain, probe, retires};
+use crate::{
+    draft::{Draft, dual_run, pause, plain, probe, retires},
+    world::{Fault, World},
+};
 
 #[test]
 fn applies_verifies_and_ends() {

@@ -1,6 +1,8 @@
 //! The whole life of a run, driven without a runtime.
 
 mod backward;
+mod draft;
+mod foreign;
 mod forward;
 mod outage;
 mod random;

@@ -2,7 +2,10 @@
 
 use cutover_engine::{Cause, Ending, Event, Next, Phase, PlannedOperation, PlannedStep, Span, StuckReason, Timestamp, WaitReason};
 
-use crate::world::{Draft, Fault, World, dual_run, plain, retires};
+use crate::{
+    draft::{Draft, dual_run, plain, retires},
+    world::{Fault, World},
+};
 
 fn one() -> World {
     World::new(Draft::new().step("copy", plain, &[("a", "x", &[])]).plan(|_| {}))

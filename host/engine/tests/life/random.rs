@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use cutover_engine::{ChangeNo, Ending, Event, Next, Phase, PlannedOperation, PlannedStep, Run, StepNo, Verdict};
 use proptest::prelude::*;
 
-use crate::world::{Draft, Fault, World, plain};
+use crate::{
+    draft::{Draft, plain},
+    world::{Fault, World},
+};
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -55,7 +58,7 @@ fn world_of(case: &Case) -> World {
             if reads {
                 step.reads = vec![StepNo(u32::try_from(number - 1).expect("few"))];
             }
-            operation.probes = vec![crate::world::probe(cutover_engine::Per::Cohort, 0, 0)];
+            operation.probes = vec![crate::draft::probe(cutover_engine::Per::Cohort, 0, 0)];
         };
         draft = draft.step(&format!("s{number}"), shape, &changes);
     }

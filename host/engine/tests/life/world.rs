@@ -1,4 +1,4 @@
-//! A world of objects with values, a plan over it, and a shell that performs commands.
+//! A world of objects with values, and a shell that performs commands on it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,198 +6,9 @@ use std::{
 };
 
 use cutover_engine::{
-    Action, BackRelation, ChangeBody, ChangeId, ChangeNo, Cohort, Command, Digest, Ending, Event, Failure, FailureCase, Manifest, Next,
-    Object, OnDrift, OnFailure, Outcome, Per, Plan, PlanBuilder, PlanError, PlanHeader, PlannedAgain, PlannedConnection, PlannedDualRun,
-    PlannedOperation, PlannedProbe, PlannedStep, Proof, Purpose, Recheck, Relation, Run, Span, StepNo, Timestamp, Verdict, Work,
+    BackRelation, ChangeNo, Command, Effect, Ending, Event, Failure, FailureCase, Next, Outcome, Plan, Proof, Recheck, Relation, Run, Span,
+    Timestamp, Verdict,
 };
-use serde_json::{Map, Value, json};
-
-/// A plan under construction. Every step has one role, `store`, on one connection.
-pub(crate) struct Draft {
-    builder: PlanBuilder,
-}
-
-impl Draft {
-    pub(crate) fn new() -> Self {
-        let connection =
-            PlannedConnection { kind: "memory".into(), authority: "memory:store".into(), members: Vec::new(), declaration: Value::Null };
-        Self {
-            builder: PlanBuilder::new(PlanHeader {
-                cutover_plan: 1,
-                name: "test".into(),
-                owner: "nobody".into(),
-                file: "test.toml".into(),
-                source: String::new(),
-                workflow: Digest::of(b""),
-                inputs: Map::new(),
-                on_failure: OnFailure::Rollback,
-                on_drift: OnDrift::Stop,
-                keep_pre_images: Span::seconds(72 * 3_600),
-                dual_run: None,
-                connections: BTreeMap::from([("store".into(), connection)]),
-                plugins: BTreeMap::new(),
-                steps: Vec::new(),
-            }),
-        }
-    }
-
-    /// Adds a step after the one before it, shaped by `shape`, with changes on these objects; `links` are `(step, id)` pairs.
-    pub(crate) fn step(
-        mut self,
-        id: &str,
-        shape: impl FnOnce(&mut PlannedStep, &mut PlannedOperation),
-        changes: &[(&str, &str, &[&str])],
-    ) -> Self {
-        let before = self.builder.header().steps.len();
-        let mut step = PlannedStep {
-            id: id.into(),
-            place: (1, 1),
-            needs: before.checked_sub(1).map(|last| StepNo(u32::try_from(last).expect("few"))).into_iter().collect(),
-            reads: Vec::new(),
-            linked: Vec::new(),
-            work: Work::Wait { span: None, until: None },
-        };
-        let mut operation = operation();
-        shape(&mut step, &mut operation);
-        step.work = Work::Operation(Box::new(operation));
-        self.builder.add_step(step);
-        for (id, object, links) in changes {
-            self.builder.add_change(&body(id, object, links), &manifest());
-        }
-        self
-    }
-
-    /// Adds a gate after the step before it.
-    pub(crate) fn gate(mut self, id: &str, seconds: u64) -> Self {
-        let last = u32::try_from(self.builder.header().steps.len() - 1).expect("few");
-        self.builder.add_step(PlannedStep {
-            id: id.into(),
-            place: (1, 1),
-            needs: vec![StepNo(last)],
-            reads: Vec::new(),
-            linked: Vec::new(),
-            work: Work::Wait { span: Some(Span::seconds(seconds)), until: None },
-        });
-        self
-    }
-
-    /// Gives the last step one more change that cannot be made.
-    pub(crate) fn conflict(mut self, id: &str, object: &str, why: &str) -> Self {
-        let body = ChangeBody { conflict: Some(why.into()), ..body(id, object, &[]) };
-        self.builder.add_change(&body, &manifest());
-        self
-    }
-
-    /// The plan and its text.
-    pub(crate) fn text(self) -> (Plan, String) {
-        self.builder.finish().expect("a plan without contradictions")
-    }
-
-    /// Only to be compared with a plan.
-    pub(crate) fn again(self) -> Result<PlannedAgain, Vec<PlanError>> {
-        self.builder.finish_again()
-    }
-
-    pub(crate) fn try_plan(self, shape: impl FnOnce(&mut PlanHeader)) -> Result<Plan, Vec<PlanError>> {
-        let (plan, text) = self.builder.finish()?;
-        let mut plan = Plan::read(&text).inspect(|read| assert_eq!(*read, plan)).unwrap_or(plan);
-        shape(&mut plan.header);
-        Ok(plan)
-    }
-
-    pub(crate) fn plan(self, shape: impl FnOnce(&mut PlanHeader)) -> Arc<Plan> {
-        Arc::new(self.try_plan(shape).expect("a plan without contradictions"))
-    }
-}
-
-pub(crate) fn pause(header: &mut PlanHeader) {
-    header.on_failure = OnFailure::Pause;
-}
-
-pub(crate) fn dual_run(from: u32, until: u32, min: u64, max: u64) -> impl FnOnce(&mut PlanHeader) {
-    move |header| {
-        header.dual_run =
-            Some(PlannedDualRun { from: vec![StepNo(from)], until: vec![StepNo(until)], min: Span::seconds(min), max: Span::seconds(max) });
-    }
-}
-
-pub(crate) fn plain(_: &mut PlannedStep, _: &mut PlannedOperation) {}
-
-pub(crate) fn retires(linked: u32) -> impl FnOnce(&mut PlannedStep, &mut PlannedOperation) {
-    move |step, operation| {
-        step.linked = vec![StepNo(linked)];
-        operation.purpose = Purpose::Retire;
-    }
-}
-
-pub(crate) fn probe(per: Per, seconds: u64, max_failures: u32) -> PlannedProbe {
-    PlannedProbe {
-        place: (1, 1),
-        plugin: "probe".into(),
-        operation: "get".into(),
-        input: json!({}),
-        connections: BTreeMap::new(),
-        public: Vec::new(),
-        per,
-        every: Span::seconds(1),
-        span: Span::seconds(seconds),
-        max_failures,
-        timeout: Span::seconds(10),
-        expect: "true".into(),
-        each: Value::Null,
-    }
-}
-
-fn operation() -> PlannedOperation {
-    PlannedOperation {
-        plugin: "test".into(),
-        operation: "set".into(),
-        purpose: Purpose::Migrate,
-        input: json!({}),
-        connections: BTreeMap::from([("store".into(), "store".into())]),
-        verify_with: BTreeMap::new(),
-        public: BTreeMap::new(),
-        plaintext: Vec::new(),
-        accept: Vec::new(),
-        cohorts: vec![Cohort::Percent(100)],
-        parallel: 4,
-        max_failed: 0,
-        timeout: Span::seconds(60),
-        deadline: Span::seconds(3_600),
-        attempts: 3,
-        backoff: Span::seconds(1),
-        outage: None,
-        irreversible: false,
-        resumable: true,
-        collapses: false,
-        self_checking: false,
-        server_chosen: Vec::new(),
-        residue: BTreeMap::new(),
-        probes: Vec::new(),
-        skipped: false,
-        output: Value::Null,
-        changes: 0..0,
-    }
-}
-
-fn manifest() -> Manifest {
-    Manifest { name: "test:test".into(), version: "0.1.0".into(), summary: String::new(), operations: Vec::new(), losses: Vec::new() }
-}
-
-fn body(id: &str, object: &str, links: &[&str]) -> ChangeBody {
-    ChangeBody {
-        id: ChangeId::new(id).expect("an id"),
-        subject: object.split('+').map(|path| Object { role: "store".into(), member: None, path: path.into() }).collect(),
-        links: links.iter().map(|link| ChangeId::new(*link).expect("an id")).collect(),
-        action: Action::Update,
-        group: None,
-        summary: format!("set {object}"),
-        instruction: json!({"to": format!("{id}'s")}),
-        losses: Vec::new(),
-        by_hand: format!("put {object} back"),
-        conflict: None,
-    }
-}
 
 /// What a hook does besides its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -208,6 +19,10 @@ pub(crate) enum Fault {
     Denied,
     /// Apply writes half and fails for good.
     Half,
+    /// Somebody else's write is there: the server refuses apply's, and apply says so.
+    Forestalled,
+    /// Somebody else's write is there: the server refuses rollback's, and rollback says so.
+    BackForestalled,
     /// Apply says done and writes nothing.
     Lies,
     /// Apply writes all, but no answer comes.
@@ -357,7 +172,7 @@ impl World {
                 self.record(Event::ApplyStarted { change, attempt });
                 self.apply(change, attempt)
             }
-            Command::Compare { change, .. } => self.compare(change),
+            Command::Compare { change, effect, .. } => self.compare(change, effect),
             Command::Check { change, .. } => {
                 let verdict = if self.has(change, Fault::CheckFails) { Verdict::Fail } else { Verdict::Pass };
                 Event::Checked { change, verdict, checks: Vec::new() }
@@ -377,13 +192,16 @@ impl World {
                 Event::Rechecked { change, link, relation }
             }
             Command::BackLook { change, origin, .. } => {
-                Event::BackLooked { change, relation: self.back_relation(change, origin), state: None }
+                Event::BackLooked { change, relation: self.back_relation(change, origin), state: None, moved: None }
             }
             Command::Rollback { change, origin, attempt, over } => {
                 self.record(Event::RollbackStarted { change, attempt, over });
                 self.roll_back(change, origin)
             }
-            Command::BackCompare { change, origin, .. } => {
+            Command::BackCompare { change, origin, effect, .. } => {
+                if effect != Effect::None {
+                    self.after.insert(change, self.state(change));
+                }
                 Event::BackCompared { change, relation: self.back_relation(change, origin), state: None }
             }
             Command::BackCheck { change, .. } if self.has(change, Fault::BackUnreadable) => {
@@ -456,6 +274,11 @@ impl World {
             Outcome::Failed(failure(FailureCase::Unavailable))
         } else if self.has(change, Fault::Lies) {
             Outcome::Done
+        } else if self.takes(change, Fault::Forestalled) {
+            self.record(Event::WriteSent { change, write: 1, request: "PUT /x".into() });
+            self.write(change, Some("foreign".into()), 1);
+            self.record(Event::WriteAnswered { change, write: 1, status: 412 });
+            Outcome::Failed(failure(FailureCase::Conflict))
         } else {
             self.record(Event::WriteSent { change, write: 1, request: "PUT /x".into() });
             let half = self.has(change, Fault::Half);
@@ -477,18 +300,22 @@ impl World {
         Event::ApplyEnded { change, outcome }
     }
 
-    fn compare(&mut self, change: ChangeNo) -> Event {
+    fn compare(&mut self, change: ChangeNo, effect: Effect) -> Event {
         let state = self.state(change);
-        self.after.insert(change, state.clone());
         let relation = if state == self.goal(change) {
             Relation::Expected
         } else if state == self.pre_images[&change] {
             Relation::PreImage
         } else if state.iter().all(|value| *value == Some(self.want(change))) {
             Relation::NewExpected
-        } else {
+        } else if Some(&state) == self.after.get(&change) || self.is_doing(change, &state, effect) {
             Relation::Other
+        } else {
+            Relation::Foreign
         };
+        if relation != Relation::Foreign {
+            self.after.insert(change, state);
+        }
         Event::Compared { change, relation, after: None }
     }
 
@@ -498,13 +325,35 @@ impl World {
             BackRelation::PreImage
         } else if Some(&state) == self.after.get(&change) {
             BackRelation::After
+        } else if state.iter().all(|value| self.is_own(change, origin, value.as_ref())) {
+            BackRelation::Partial
         } else {
             BackRelation::Other
         }
     }
 
+    fn is_doing(&self, change: ChangeNo, state: &[Option<String>], effect: Effect) -> bool {
+        match effect {
+            Effect::None => false,
+            Effect::Certain => true,
+            Effect::Unknown => state.iter().all(|value| self.is_own(change, change, value.as_ref())),
+        }
+    }
+
+    /// Whether the change found or was to write that value.
+    fn is_own(&self, change: ChangeNo, origin: ChangeNo, value: Option<&String>) -> bool {
+        value.is_none() || value == self.expected.get(&change) || self.pre_images[&origin].iter().any(|found| found.as_ref() == value)
+    }
+
     fn roll_back(&mut self, change: ChangeNo, origin: ChangeNo) -> Event {
         self.calls.push(format!("roll back {}", self.plan.name_of(change)));
+        if self.takes(change, Fault::BackForestalled) {
+            self.record(Event::WriteSent { change, write: 1, request: "PUT /x".into() });
+            self.write(change, Some("foreign".into()), 1);
+            self.record(Event::WriteAnswered { change, write: 1, status: 412 });
+            let failure = Failure { case: FailureCase::Conflict, code: None, text: "as arranged".into() };
+            return Event::RollbackEnded { change, outcome: Outcome::Failed(failure) };
+        }
         if !self.has(change, Fault::RollbackStays) {
             self.record(Event::WriteSent { change, write: 1, request: "PUT /x".into() });
             let before = self.pre_images[&origin].clone();

@@ -1,16 +1,22 @@
 //! The host's own looks at the world: what was there, what is there now, and what that means.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use cutover_engine::{
-    BackRelation, ChangeNo, Digest, Event, Failure, FailureCase, Object, Recheck, Relation, Verdict, canonical_digest, equal_outside,
+    BackRelation, ChangeNo, Digest, Effect, Event, Failure, FailureCase, Object, Recheck, Relation, Verdict, canonical_digest,
+    equal_outside, without,
 };
 use serde_json::Value;
 
-use super::perform::{Hands, HookName, Performer, defect};
+use super::{
+    movement::movement,
+    perform::{Hands, HookName, Performer, defect},
+};
 use crate::{
+    change_memory::Remembered,
     hook::{Answer, Call, Stage},
-    session::RawResponse,
+    sealing::Scope,
+    session::{Access, RawResponse},
 };
 
 /// What a capture found.
@@ -20,7 +26,7 @@ struct Look {
     read: HashSet<Object>,
     raw: Vec<RawResponse>,
     /// Reads of the subject that were answered with 2xx.
-    alive: Vec<String>,
+    alive: Vec<Access>,
 }
 
 impl Performer {
@@ -39,9 +45,11 @@ impl Performer {
         if state.as_ref().is_some_and(|state| !session.vouches_for(state)) {
             return Err(refused("CUT3411", "its capture returned a state with sealed values that it did not read"));
         }
-        let alive =
-            report.answers.iter().filter(|answer| (200..300).contains(&answer.status) && hands.body.subject.contains(&answer.object));
-        let alive = alive.map(|answer| answer.request.clone()).collect();
+        let alive = report
+            .answers
+            .iter()
+            .filter(|answer| (200..300).contains(&answer.status) && hands.body.subject.contains(&answer.access.object));
+        let alive = alive.map(|answer| answer.access.clone()).collect();
         Ok(Look { state, expected, read, raw: report.raw, alive })
     }
 
@@ -69,8 +77,8 @@ impl Performer {
         Ok(event)
     }
 
-    /// The look after apply: what the world says of it.
-    pub(super) async fn compare(&self, change: ChangeNo, attempt: u32) -> Result<Event, Failure> {
+    /// The look after apply: what the world says of it. What nobody but somebody else can have written is not kept as ours.
+    pub(super) async fn compare(&self, change: ChangeNo, attempt: u32, effect: Effect) -> Result<Event, Failure> {
         let hands = self.hands(change)?;
         let look = self.look(&hands, attempt).await?;
         let places = &hands.planned.server_chosen;
@@ -82,12 +90,16 @@ impl Performer {
                 Relation::PreImage
             } else if look.expected != before.expected && equal_outside(look.state.as_ref(), look.expected.as_ref(), places) {
                 Relation::NewExpected
-            } else {
+            } else if is_doing(&look, &before, None, effect, &hands) {
                 Relation::Other
+            } else {
+                Relation::Foreign
             }
         };
         let after = digest(look.state.as_ref());
-        hands.memory.store_after(look.state)?;
+        if relation != Relation::Foreign {
+            hands.memory.store_after(look.state)?;
+        }
         Ok(Event::Compared { change, relation, after })
     }
 
@@ -122,31 +134,67 @@ impl Performer {
         Ok(Event::Rechecked { change, link, relation })
     }
 
-    /// A look on the way back, before or after rollback.
-    pub(super) async fn back_look(&self, change: ChangeNo, origin: ChangeNo, attempt: u32, before: bool) -> Result<Event, Failure> {
+    /// The look before rollback: whether what is there is this change's to take back.
+    pub(super) async fn back_look(&self, change: ChangeNo, origin: ChangeNo, attempt: u32) -> Result<Event, Failure> {
         let hands = self.hands(change)?;
         let look = self.look(&hands, attempt).await?;
         let pre_image = self.pre_image(&hands, origin)?;
-        let residue = self.plan.residue_of(change);
+        let before = hands.memory.remembered();
         // Residue excuses what a rollback could not restore, never what it was not asked to.
         let relation = if look.state == pre_image {
             BackRelation::PreImage
-        } else if before && hands.memory.remembered().after.as_ref() == Some(&look.state) {
+        } else if before.after.as_ref() == Some(&look.state) {
             BackRelation::After
-        } else if equal_outside(look.state.as_ref(), pre_image.as_ref(), &residue) {
+        } else if equal_outside(look.state.as_ref(), pre_image.as_ref(), &self.plan.residue_of(change)) {
             BackRelation::PreImage
-        } else if hands.memory.remembered().after.as_ref() == Some(&look.state) {
+        } else if is_own(&look, &before, pre_image.as_ref(), &hands) {
+            BackRelation::Partial
+        } else {
+            BackRelation::Other
+        };
+        let ours = before.after.as_ref().or(before.pre_image.as_ref()).and_then(Option::as_ref);
+        let moved = matches!(relation, BackRelation::Partial | BackRelation::Other).then(|| movement(look.state.as_ref(), ours));
+        Ok(Event::BackLooked { change, relation, state: digest(look.state.as_ref()), moved })
+    }
+
+    /// The look after rollback.
+    pub(super) async fn back_compare(&self, change: ChangeNo, origin: ChangeNo, attempt: u32, effect: Effect) -> Result<Event, Failure> {
+        let hands = self.hands(change)?;
+        let look = self.look(&hands, attempt).await?;
+        let pre_image = self.pre_image(&hands, origin)?;
+        let relation = if equal_outside(look.state.as_ref(), pre_image.as_ref(), &self.plan.residue_of(change)) {
+            BackRelation::PreImage
+        } else if is_doing(&look, &hands.memory.remembered(), pre_image.as_ref(), effect, &hands) {
             BackRelation::After
         } else {
             BackRelation::Other
         };
         let state = digest(look.state.as_ref());
-        if before {
-            return Ok(Event::BackLooked { change, relation, state });
+        if relation != BackRelation::Other {
+            hands.memory.store_after(look.state)?;
         }
-        hands.memory.store_after(look.state)?;
         Ok(Event::BackCompared { change, relation, state })
     }
+}
+
+/// Whether a state that nobody expected can be what the change's writes since the last look made.
+fn is_doing(look: &Look, before: &Remembered, pre_image: Option<&Value>, effect: Effect, hands: &Hands<'_>) -> bool {
+    let as_before = Some(&look.state) == before.after.as_ref();
+    match effect {
+        Effect::None => as_before,
+        Effect::Certain => true,
+        Effect::Unknown => as_before || is_own(look, before, pre_image, hands),
+    }
+}
+
+/// Whether every secret in a state is one that the change found, was to reach or wrote.
+fn is_own(look: &Look, before: &Remembered, pre_image: Option<&Value>, hands: &Hands<'_>) -> bool {
+    let Some(state) = &look.state else { return true };
+    let found = before.pre_image.as_ref().and_then(Option::as_ref);
+    let known = [pre_image, found, before.expected.as_ref(), before.after.as_ref().and_then(Option::as_ref)];
+    let known: BTreeSet<String> = known.into_iter().flatten().flat_map(Scope::tokens_of).collect();
+    let state = without(state, &hands.planned.server_chosen);
+    Scope::tokens_of(&state).into_iter().all(|token| known.contains(&token) || hands.memory.scope.has_written(&token))
 }
 
 /// States are journaled by digest: their tokens say nothing without the plan's key.

@@ -20,7 +20,7 @@ use crate::{
     hook::{self, Call, HookContext, Stage},
     policy::Hook,
     sandbox::Plugin,
-    session::{Ledger, Report, Rights, Session},
+    session::{Ledger, OldPath, Report, Rights, Session},
 };
 
 /// Performs commands. Shared by all tasks of a run.
@@ -95,12 +95,12 @@ impl Performer {
         }
     }
 
-    /// Memory of a change at rest is in the sealed log; it need not be here too.
     /// A change that was only looked at need not stay in memory.
     pub(super) fn forget(&self, change: ChangeNo) {
         self.memories.forget(change);
     }
 
+    /// Memory of a change at rest is in the sealed log; it need not be here too.
     pub(super) fn forget_if_at_rest(&self, run: &Run, change: ChangeNo) {
         if matches!(run.phase(change), Phase::Verified | Phase::Proven | Phase::RolledBack | Phase::Stuck | Phase::Failed | Phase::Deferred)
         {
@@ -125,13 +125,13 @@ impl Performer {
         let result = match command {
             Command::Capture { attempt, .. } => self.capture(change, attempt).await,
             Command::Apply { attempt, .. } => self.write(change, change, attempt, HookName::Apply, false).await,
-            Command::Compare { attempt, .. } => self.compare(change, attempt).await,
+            Command::Compare { attempt, effect, .. } => self.compare(change, attempt, effect).await,
             Command::Check { attempt, .. } => self.check(change, attempt).await,
             Command::Prove { attempt, .. } => self.prove(change, attempt).await,
             Command::Recheck { link, target, attempt, .. } => self.recheck(change, link, target, attempt).await,
-            Command::BackLook { origin, attempt, .. } => self.back_look(change, origin, attempt, true).await,
+            Command::BackLook { origin, attempt, .. } => self.back_look(change, origin, attempt).await,
             Command::Rollback { origin, attempt, over, .. } => self.write(change, origin, attempt, HookName::Rollback, over).await,
-            Command::BackCompare { origin, attempt, .. } => self.back_look(change, origin, attempt, false).await,
+            Command::BackCompare { origin, attempt, effect, .. } => self.back_compare(change, origin, attempt, effect).await,
             Command::BackCheck { origin, attempt, .. } => self.back_check(change, origin, attempt).await,
             Command::Observe { .. } => unreachable!("handled above"),
         };
@@ -340,16 +340,32 @@ impl Performer {
     /// The old path is tried: only a refusal that the host itself saw counts.
     async fn prove(&self, change: ChangeNo, attempt: u32) -> Result<Event, Failure> {
         let hands = self.hands(change)?;
-        let (verdict, checks, report) = self.verify(&hands, change, attempt, Stage::Retired).await?;
+        let (verdict, mut checks, report) = self.verify(&hands, change, attempt, Stage::Retired).await?;
         let not_provable = |check: &CheckResult| check.name == NOT_PROVABLE && check.verdict == Verdict::Inconclusive;
         let proof = match verdict {
             Verdict::Fail => Proof::Open,
-            _ if !checks.is_empty() && checks.iter().all(not_provable) => Proof::NotProvable,
-            Verdict::Pass if report.saw_refusal(&hands.memory.remembered().alive) => Proof::Refused,
-            Verdict::Pass | Verdict::Inconclusive => Proof::Inconclusive,
+            _ if !checks.is_empty() && checks.iter().all(not_provable) && nothing_to_refuse(&hands) => Proof::NotProvable,
+            Verdict::Inconclusive => Proof::Inconclusive,
+            Verdict::Pass => {
+                let (proof, verdict, detail) = match report.old_path(&hands.memory.remembered().alive) {
+                    OldPath::Refused => (Proof::Refused, Verdict::Pass, "every request that worked before is refused".to_owned()),
+                    OldPath::Works(request) => (Proof::Open, Verdict::Fail, format!("`{request}` still works")),
+                    OldPath::Untried(request) => {
+                        (Proof::Inconclusive, Verdict::Inconclusive, format!("nothing shows that it is refused: `{request}`"))
+                    }
+                };
+                checks.push(CheckResult { name: "old-path".to_owned(), verdict, detail });
+                proof
+            }
         };
         Ok(Event::Proved { change, proof, checks })
     }
+}
+
+/// Whether no credential can exist that still worked at the first capture: nothing answered, or nothing was left to retire.
+fn nothing_to_refuse(hands: &Hands<'_>) -> bool {
+    let before = hands.memory.remembered();
+    before.alive.is_empty() || before.pre_image.as_ref() == Some(&before.expected)
 }
 
 /// Most checks of one hook that are journaled, and most characters of a detail: a plugin must not fill a record.

@@ -1,7 +1,7 @@
 //! The tokens that are valid within one change, and where they may go.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) entries: HashMap<String, Entry>,
     pub(super) generated: BTreeMap<String, (String, String, Option<String>)>,
     writes: BTreeMap<Object, Writes>,
+    /// Tokens whose values left in a write, and of those that stand in one for the plugin's own literals.
+    written: HashSet<String>,
     pub(super) durable: Vec<SealedEntry>,
 }
 
@@ -114,7 +116,15 @@ impl Scope {
             written.seen = writes.seen(&written.plain);
             writes.remember(written.clone());
         }
+        state.written.extend(values.iter().flat_map(Written::tokens));
         state.durable.push(SealedEntry::Written { object: object.clone(), values });
+    }
+
+    /// Whether the change wrote the value of this token, in this process or an earlier one, or made it itself.
+    #[must_use]
+    pub fn has_written(&self, token: &str) -> bool {
+        let state = self.state();
+        state.written.contains(token) || state.entries.get(token).is_some_and(|entry| entry.made != Made::No)
     }
 
     /// The write was refused: nothing of it stands in the object.
@@ -159,6 +169,7 @@ impl Scope {
                 }
                 SealedEntry::Generated { label, request, token, public } => drop(state.generated.insert(label, (request, token, public))),
                 SealedEntry::Written { object, values } => {
+                    state.written.extend(values.iter().flat_map(Written::tokens));
                     let writes = state.writes.entry(object).or_default();
                     values.into_iter().for_each(|written| writes.remember(written));
                 }

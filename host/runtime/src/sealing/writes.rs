@@ -56,6 +56,14 @@ pub struct Written {
     pub(super) seen: BTreeSet<String>,
 }
 
+impl Written {
+    /// The tokens that stand for the value.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = String> + use<> {
+        let token = if let Answer::Token(token) = &self.answer { Some(token.clone()) } else { None };
+        token.into_iter().chain([self.plain.clone()])
+    }
+}
+
 /// What reading a written value back gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,6 +1,6 @@
 //! What a call did, as the host saw it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use cutover_engine::{Failure, Object};
@@ -27,15 +27,37 @@ pub struct Report {
     pub raw: Vec<RawResponse>,
 }
 
+/// One way to read an object: what must be refused after a retirement is this very request, with the same credential.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Access {
+    /// What is read.
+    pub object: Object,
+    /// The template of the request's route.
+    pub route: String,
+    /// Method, path and query.
+    pub request: String,
+    /// The token of the credential that stood in for the connection's own.
+    pub credential: Option<String>,
+}
+
 /// The status of a read of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {
-    /// What was read.
-    pub object: Object,
-    /// Method and path.
-    pub request: String,
+    /// How it was read.
+    pub access: Access,
     /// The status.
     pub status: u16,
+}
+
+/// What a call has shown of the ways that worked before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OldPath {
+    /// They were refused.
+    Refused,
+    /// This one still works, although others like it were refused.
+    Works(String),
+    /// This one was not tried, or got no definite answer.
+    Untried(String),
 }
 
 /// A response as it came: the last resort that does not depend on the plugin. It has no `Debug`.
@@ -65,14 +87,77 @@ impl RawResponse {
 }
 
 impl Report {
-    /// Whether one of these requests, which used to work, was definitely refused: 401, 403, or 404 of a live server.
+    /// What became of the requests that used to work. A definite refusal is a 401, a 403, or a 404 of a live server.
+    ///
+    /// A retirement may leave ways of another route open, as the metadata of a deleted secret; but of a route by which one way
+    /// is refused, all must be, and of each object at least one.
     #[must_use]
-    pub fn saw_refusal(&self, alive: &HashSet<String>) -> bool {
-        self.answers.iter().any(|answer| alive.contains(&answer.request) && matches!(answer.status, 401 | 403 | 404))
+    pub fn old_path(&self, alive: &HashSet<Access>) -> OldPath {
+        let status: HashMap<&Access, u16> = self.answers.iter().map(|answer| (&answer.access, answer.status)).collect();
+        let refused: Vec<&Access> =
+            alive.iter().filter(|access| status.get(access).is_some_and(|status| matches!(status, 401 | 403 | 404))).collect();
+        let routes: HashSet<&str> = refused.iter().map(|access| access.route.as_str()).collect();
+        let objects: HashSet<&Object> = refused.iter().map(|access| &access.object).collect();
+        let mut open: Vec<&Access> =
+            alive.iter().filter(|access| routes.contains(access.route.as_str()) && !refused.contains(access)).collect();
+        open.sort_unstable_by(|one, other| one.request.cmp(&other.request));
+        if let Some(works) = open.iter().find(|access| status.get(*access).is_some_and(|status| (200..300).contains(status))) {
+            return OldPath::Works(works.request.clone());
+        }
+        let missed = alive.iter().filter(|access| !objects.contains(&access.object)).map(|access| &access.request).min();
+        match open.first().map(|access| &access.request).or(missed) {
+            Some(untried) => OldPath::Untried(untried.clone()),
+            None if refused.is_empty() => OldPath::Untried("no request worked before".to_owned()),
+            None => OldPath::Refused,
+        }
     }
 
     /// Whether one of these objects was read with a definite answer.
     pub fn read_any<'o>(&self, objects: impl IntoIterator<Item = &'o Object>) -> bool {
         objects.into_iter().any(|object| self.read.contains(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(route: &str, request: &str, path: &str) -> Access {
+        let object = Object { role: "source".into(), member: None, path: path.into() };
+        Access { object, route: route.into(), request: request.into(), credential: None }
+    }
+
+    fn report(answers: &[(&Access, u16)]) -> Report {
+        let answers = answers.iter().map(|(access, status)| Answered { access: (*access).clone(), status: *status }).collect();
+        Report { answers, ..Report::default() }
+    }
+
+    #[test]
+    fn all_ways_of_a_refused_route_must_be_refused() {
+        let (one, two) = (access("data/{+path}", "GET data/x?version=1", "x"), access("data/{+path}", "GET data/x?version=2", "x"));
+        let metadata = access("metadata/{+path}", "GET metadata/x", "x");
+        let alive: HashSet<Access> = [&one, &two, &metadata].map(Clone::clone).into();
+        assert_eq!(report(&[(&one, 404), (&two, 403), (&metadata, 200)]).old_path(&alive), OldPath::Refused);
+        assert_eq!(report(&[(&one, 404), (&two, 200)]).old_path(&alive), OldPath::Works("GET data/x?version=2".into()));
+        assert_eq!(report(&[(&one, 404)]).old_path(&alive), OldPath::Untried("GET data/x?version=2".into()));
+        assert_eq!(report(&[(&one, 404), (&two, 503)]).old_path(&alive), OldPath::Untried("GET data/x?version=2".into()));
+    }
+
+    #[test]
+    fn a_request_that_never_worked_proves_nothing() {
+        let alive: HashSet<Access> = [access("data/{+path}", "GET data/x", "x")].into();
+        let elsewhere = access("data/{+path}", "GET data/x?version=999", "x");
+        assert_eq!(report(&[(&elsewhere, 404)]).old_path(&alive), OldPath::Untried("GET data/x".into()));
+        let other = Access { credential: Some("sealed:v1:other".into()), ..access("data/{+path}", "GET data/x", "x") };
+        assert_eq!(report(&[(&other, 403)]).old_path(&alive), OldPath::Untried("GET data/x".into()));
+        assert!(matches!(report(&[]).old_path(&HashSet::new()), OldPath::Untried(_)));
+    }
+
+    #[test]
+    fn every_object_needs_a_refusal() {
+        let (one, other) = (access("a/{+path}", "GET a/x", "x"), access("b/{+path}", "GET b/y", "y"));
+        let alive: HashSet<Access> = [&one, &other].map(Clone::clone).into();
+        assert_eq!(report(&[(&one, 404), (&other, 200)]).old_path(&alive), OldPath::Untried("GET b/y".into()));
+        assert_eq!(report(&[(&one, 404), (&other, 404)]).old_path(&alive), OldPath::Refused);
     }
 }
