@@ -205,6 +205,9 @@ pub struct PlannedOperation {
     pub verify_with: BTreeMap<String, String>,
     /// Public places that the workflow adds: role → pointers.
     pub public: BTreeMap<String, Vec<Pointer>>,
+    /// Public places that the plugin's manifest proposes where the kind of the connection has no rule: role → pointers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub proposed: BTreeMap<String, Vec<Pointer>>,
     /// Places whose values the plugin may see.
     pub plaintext: Vec<PlannedGrant>,
     /// Material losses that the operator accepts.
@@ -276,6 +279,9 @@ pub struct PlannedProbe {
     pub connections: BTreeMap<String, String>,
     /// Public places of the response.
     pub public: Vec<Pointer>,
+    /// As for an operation.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub proposed: BTreeMap<String, Vec<Pointer>>,
     /// What one series of samples is about.
     pub per: Per,
     /// Between two samples.

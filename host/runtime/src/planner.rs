@@ -2,15 +2,15 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use cutover_engine::{
-    Catalog, ChangeBody, ChangeId, ChangeNo, Diagnostic, Digest, Failure, Instance, Length, Manifest, Placed, Plan, PlanBuilder, PlanError,
-    PlanHeader, PlannedAgain, PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe, PlannedStep,
-    Probe, Scope, Span, Step, StepNo, Task, Wait, Work, Workflow,
+    Binding, Catalog, ChangeBody, ChangeId, ChangeNo, Diagnostic, Digest, Failure, Instance, Length, Manifest, Operation, Placed, Plan,
+    PlanBuilder, PlanError, PlanHeader, PlannedAgain, PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin,
+    PlannedProbe, PlannedStep, Pointer, Probe, Role, Scope, Span, Step, StepNo, Task, Wait, Work, Workflow,
 };
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -213,7 +213,7 @@ impl Planner<'_> {
             PlanningError::Workflow(vec![Diagnostic::error("CUT0202", task.uses.place, text)])
         })?;
         let probes = task.probes.iter().map(|probe| self.planned_probe(probe, instance)).collect::<Result<_, _>>()?;
-        let bound = |bindings: &BTreeMap<String, cutover_engine::Binding>| {
+        let bound = |bindings: &BTreeMap<String, Binding>| {
             bindings.iter().map(|(role, binding)| (role.clone(), binding.connection.value.clone())).collect()
         };
         let planned = PlannedOperation {
@@ -224,6 +224,7 @@ impl Planner<'_> {
             connections: bound(&task.connections),
             verify_with: bound(&task.verify_with),
             public: task.public.clone(),
+            proposed: self.proposed(operation, &task.connections),
             plaintext: task
                 .plaintext
                 .iter()
@@ -256,6 +257,8 @@ impl Planner<'_> {
     fn planned_probe(&self, probe: &Probe, instance: &Instance) -> Result<PlannedProbe, PlanningError> {
         let input = if instance.skipped { Ok(Value::Null) } else { probe.with.resolve(&instance.scope) };
         let input = input.map_err(|error| PlanningError::Workflow(vec![Diagnostic::error("CUT0213", error.place, error.message)]))?;
+        let looking = self.catalog.plugins.get(&probe.uses.value.plugin);
+        let looking = looking.and_then(|offer| offer.manifest.operation(&probe.uses.value.operation));
         Ok(PlannedProbe {
             place: self.place_of(probe.expect.place()),
             plugin: probe.uses.value.plugin.clone(),
@@ -263,6 +266,7 @@ impl Planner<'_> {
             input,
             connections: probe.connections.iter().map(|(role, binding)| (role.clone(), binding.connection.value.clone())).collect(),
             public: probe.public.clone(),
+            proposed: looking.map(|operation| self.proposed(operation, &probe.connections)).unwrap_or_default(),
             per: probe.per,
             every: probe.every,
             span: probe.window,
@@ -271,6 +275,17 @@ impl Planner<'_> {
             expect: probe.expect.text.clone(),
             each: instance.scope.each().cloned().unwrap_or(Value::Null),
         })
+    }
+
+    /// The public places of a manifest that hold at these connections: known kinds have rules of their own.
+    fn proposed(&self, operation: &Operation, bound: &BTreeMap<String, Binding>) -> BTreeMap<String, Vec<Pointer>> {
+        let has_rules = |name: &str| self.workflow.connections.get(name).is_some_and(|connection| connection.kind_name() != "http");
+        let places = |role: &Role| -> Vec<Pointer> {
+            let places: BTreeSet<_> = role.routes.iter().flat_map(|route| &route.public_response).cloned().collect();
+            places.into_iter().collect()
+        };
+        let roles = operation.roles.iter().filter(|role| bound.get(&role.name).is_some_and(|bound| !has_rules(&bound.connection.value)));
+        roles.map(|role| (role.name.clone(), places(role))).filter(|(_, places)| !places.is_empty()).collect()
     }
 
     fn dual_run(&self, numbers: &[Vec<StepNo>], scope: &Scope) -> Result<Option<PlannedDualRun>, PlanningError> {
@@ -389,7 +404,7 @@ impl Found {
     }
 }
 
-fn residue(manifest: &Manifest) -> BTreeMap<String, Vec<cutover_engine::Pointer>> {
+fn residue(manifest: &Manifest) -> BTreeMap<String, Vec<Pointer>> {
     manifest.losses.iter().filter(|loss| !loss.residue.is_empty()).map(|loss| (loss.code.clone(), loss.residue.clone())).collect()
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover_engine::{Action, Catalog, OnFailure, Per, Plan, PlannedOperation, PlannedProbe, PlannedStep, Purpose, Role, RouteClass, Work};
+use cutover_engine::{
+    Action, Catalog, OnFailure, Per, Plan, PlannedOperation, PlannedProbe, PlannedStep, Pointer, Purpose, Role, RouteClass, Work,
+};
 
 use super::plan::{AccessView, ChangeCounts, LossView, Mark, PlanView, StepUndo, StepView, UndoView};
 
@@ -161,6 +163,14 @@ impl Reach {
     }
 }
 
+/// A public place in words.
+fn place(pointer: &Pointer) -> String {
+    match pointer.to_string() {
+        whole if whole.is_empty() => "everything".to_owned(),
+        place => place,
+    }
+}
+
 fn access(plan: &Plan, catalog: Option<&Catalog>) -> Vec<AccessView> {
     let role = |plugin: &str, operation: &str, role: &str| {
         catalog.and_then(|catalog| catalog.plugins.get(plugin)?.manifest.operation(operation)?.role(role))
@@ -171,14 +181,15 @@ fn access(plan: &Plan, catalog: Option<&Catalog>) -> Vec<AccessView> {
             let reach = reached.entry(connection).or_default();
             reach.steps.insert(step.id.clone());
             reach.allow(role(&operation.plugin, &operation.operation, name));
-            reach.public.extend(operation.public.get(name).into_iter().flatten().map(ToString::to_string));
+            let public = operation.public.get(name).into_iter().chain(operation.proposed.get(name));
+            reach.public.extend(public.flatten().map(place));
         }
         for probe in &operation.probes {
             for (name, connection) in &probe.connections {
                 let reach = reached.entry(connection).or_default();
                 reach.steps.insert(step.id.clone());
                 reach.allow(role(&probe.plugin, &probe.operation, name));
-                reach.public.extend(probe.public.iter().map(ToString::to_string));
+                reach.public.extend(probe.public.iter().chain(probe.proposed.get(name).into_iter().flatten()).map(place));
             }
         }
     }
@@ -190,6 +201,7 @@ fn access(plan: &Plan, catalog: Option<&Catalog>) -> Vec<AccessView> {
         });
         let declared = connection.and_then(|connection| connection.declaration.get("public")?.as_array());
         let declared = declared.into_iter().flatten().filter_map(|pointer| pointer.as_str().map(str::to_owned));
+        let declared = declared.map(|place| if place.is_empty() { "everything".to_owned() } else { place });
         let public: BTreeSet<String> = reach.public.iter().cloned().chain(declared).collect();
         AccessView { connection: name.to_owned(), authority, classes: reach.words(), public: public.into_iter().collect() }
     };
