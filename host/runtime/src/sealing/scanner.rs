@@ -1,12 +1,11 @@
 //! The last net: finds live secrets in what a sink is about to write. Sealing is the wall; a hit is a defect.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use aho_corasick::AhoCorasick;
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
@@ -19,16 +18,14 @@ const MIN_BYTES: usize = 8;
 const MIN_DISTINCT: usize = 5;
 /// Of longer secrets two windows of this size are watched: beginnings are often the same (`-----BEGIN`).
 const WINDOW: usize = 32;
-/// How many secrets are watched; the oldest go first. About 10 MiB with their automaton.
-const MAX_SECRETS: usize = 4096;
+/// How many windows of secrets are watched; the oldest go first. About 10 MiB.
+const MAX_WINDOWS: usize = 4096;
 /// How many public texts are remembered.
 const MAX_EXEMPT: usize = 65_536;
-/// Fresh secrets have an automaton of their own until there are so many.
-const MAX_FRESH: usize = 256;
-/// So many are looked for one by one in short texts, before the automaton is built again.
-const MAX_SINGLE: usize = 32;
-/// What a short text is, in bytes: a record of the journal, a line of output.
-const SHORT: usize = 4096;
+/// Every form is at least as long as a secret must be: so many bytes of it find it.
+const HEAD: usize = MIN_BYTES;
+/// Bits of the filter before the table of heads: with all windows watched one in twenty is set.
+const FILTER_BITS: u32 = 20;
 
 /// Knows live secrets and finds them raw, in JSON, in hex and in base64.
 #[derive(Default)]
@@ -41,16 +38,18 @@ struct State {
     seen: HashSet<[u8; 32]>,
     exempt: HashSet<[u8; 32]>,
     /// Credentials: they stay live however many secrets come after them.
-    kept: Tier,
-    settled: Tier,
-    fresh: Tier,
+    kept: Net,
+    watched: Net,
+    /// What is watched, oldest first.
+    order: VecDeque<Zeroizing<Vec<u8>>>,
 }
 
+/// Forms of secrets by their heads. One more costs the same however many there are.
 #[derive(Default)]
-struct Tier {
-    secrets: Vec<Zeroizing<Vec<u8>>>,
-    /// Knows so many of the secrets, from the first on.
-    automaton: Option<(usize, AhoCorasick)>,
+struct Net {
+    forms: HashMap<[u8; HEAD], Vec<Zeroizing<Vec<u8>>>>,
+    /// A bit per hash of a head: most bytes of a text need no look at the table. Bits stay when a form goes.
+    filter: Vec<u64>,
 }
 
 impl Scanner {
@@ -62,21 +61,28 @@ impl Scanner {
         if secret.len() < MIN_BYTES || distinct.len() < MIN_DISTINCT || state.exempt.contains(&digest) || !state.seen.insert(digest) {
             return;
         }
-        for window in windows(secret) {
-            state.fresh.secrets.push(Zeroizing::new(window.to_vec()));
+        if state.seen.len() > MAX_EXEMPT {
+            state.seen.clear();
         }
-        if state.fresh.secrets.len() > MAX_FRESH {
-            state.settle();
+        for window in windows(secret) {
+            state.watched.add(window);
+            state.order.push_back(Zeroizing::new(window.to_vec()));
+        }
+        while state.order.len() > MAX_WINDOWS {
+            let oldest = state.order.pop_front().unwrap_or_default();
+            state.watched.remove(&oldest);
         }
     }
 
     /// Watches for a credential of the host's own, until the end.
     pub fn keep(&self, credential: &[u8]) {
         let mut state = self.state();
-        let known = windows(credential).iter().all(|window| state.kept.secrets.iter().any(|kept| kept.as_slice() == *window));
-        if credential.len() >= MIN_BYTES && !known {
-            state.kept.secrets.extend(windows(credential).into_iter().map(|window| Zeroizing::new(window.to_vec())));
-            state.kept.automaton = None;
+        if credential.len() >= MIN_BYTES {
+            for window in windows(credential) {
+                if !state.kept.hit(window) {
+                    state.kept.add(window);
+                }
+            }
         }
     }
 
@@ -90,19 +96,22 @@ impl Scanner {
         if state.exempt.len() >= MAX_EXEMPT || !state.exempt.insert(digest) || !state.seen.contains(&digest) {
             return;
         }
-        let State { settled, fresh, .. } = &mut *state;
-        for tier in [settled, fresh] {
-            tier.secrets.retain(|secret| !windows(text.as_bytes()).contains(&secret.as_slice()));
-            tier.automaton = None;
-        }
+        let public = windows(text.as_bytes());
+        let State { watched, order, .. } = &mut *state;
+        order.retain(|window| {
+            let goes = public.contains(&window.as_slice());
+            if goes {
+                watched.remove(window);
+            }
+            !goes
+        });
     }
 
     /// Whether a live secret stands in `bytes`.
     #[must_use]
     pub fn hit(&self, bytes: &[u8]) -> bool {
-        let mut state = self.state();
-        let State { kept, settled, fresh, .. } = &mut *state;
-        [kept, settled, fresh].into_iter().any(|tier| tier.hit(bytes))
+        let state = self.state();
+        state.kept.hit(bytes) || state.watched.hit(bytes)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -116,33 +125,50 @@ impl fmt::Debug for Scanner {
     }
 }
 
-impl State {
-    fn settle(&mut self) {
-        self.settled.secrets.append(&mut self.fresh.secrets);
-        self.fresh.automaton = None;
-        let surplus = self.settled.secrets.len().saturating_sub(MAX_SECRETS);
-        self.settled.secrets.drain(..surplus);
-        self.settled.automaton = None;
-        if self.seen.len() > MAX_EXEMPT {
-            self.seen.clear();
+impl Net {
+    fn add(&mut self, window: &[u8]) {
+        if self.filter.is_empty() {
+            self.filter = vec![0; 1 << (FILTER_BITS - u64::BITS.ilog2())];
         }
+        for form in forms(window) {
+            let Some(head) = form.first_chunk::<HEAD>().copied() else { continue };
+            let (word, bit) = filter_place(head);
+            self.filter[word] |= bit;
+            self.forms.entry(head).or_default().push(Zeroizing::new(form));
+        }
+    }
+
+    /// Takes one window out again; the same window of another secret stays.
+    fn remove(&mut self, window: &[u8]) {
+        for form in forms(window) {
+            let Some(head) = form.first_chunk::<HEAD>() else { continue };
+            let Some(known) = self.forms.get_mut(head) else { continue };
+            if let Some(index) = known.iter().position(|known| **known == form) {
+                known.swap_remove(index);
+            }
+            if known.is_empty() {
+                self.forms.remove(head);
+            }
+        }
+    }
+
+    fn hit(&self, bytes: &[u8]) -> bool {
+        if self.forms.is_empty() {
+            return false;
+        }
+        bytes.windows(HEAD).enumerate().any(|(start, head)| {
+            let head: [u8; HEAD] = head.try_into().unwrap_or_default();
+            let (word, bit) = filter_place(head);
+            self.filter[word] & bit != 0
+                && self.forms.get(&head).is_some_and(|forms| forms.iter().any(|form| bytes[start..].starts_with(form)))
+        })
     }
 }
 
-impl Tier {
-    fn hit(&mut self, bytes: &[u8]) -> bool {
-        let known = self.automaton.as_ref().map_or(0, |(known, _)| *known);
-        let rest = self.secrets.len() - known;
-        if rest > MAX_SINGLE || rest > 0 && bytes.len() > SHORT {
-            let patterns = self.secrets.iter().flat_map(|secret| forms(secret));
-            let automaton = AhoCorasick::new(patterns).expect("a few thousand short patterns fit an automaton");
-            self.automaton = Some((self.secrets.len(), automaton));
-        }
-        let known = self.automaton.as_ref().map_or(0, |(known, _)| *known);
-        let stands = |form: &Vec<u8>| bytes.windows(form.len()).any(|part| part == form.as_slice());
-        self.automaton.as_ref().is_some_and(|(_, automaton)| automaton.is_match(bytes))
-            || self.secrets[known..].iter().any(|secret| forms(secret).iter().any(stands))
-    }
+/// Word and bit of a head in the filter (multiplicative hashing, Knuth, TAOCP 3, 6.4).
+fn filter_place(head: [u8; HEAD]) -> (usize, u64) {
+    let hash = u64::from_le_bytes(head).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - FILTER_BITS);
+    (usize::try_from(hash / 64).unwrap_or_default(), 1 << (hash % 64))
 }
 
 fn windows(secret: &[u8]) -> Vec<&[u8]> {
@@ -214,14 +240,34 @@ mod tests {
     }
 
     #[test]
+    fn every_form_is_long_enough_to_be_found() {
+        for length in MIN_BYTES..=2 * WINDOW {
+            let secret: Vec<u8> = (0..length).map(|index| u8::try_from(index * 37 % 251).expect("a byte")).collect();
+            assert!(forms(&secret).iter().all(|form| form.len() >= HEAD), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_window_of_two_secrets_is_watched_until_both_are_gone() {
+        let (mut net, window) = (Net::default(), b"window-of-two");
+        net.add(window);
+        net.add(window);
+        net.remove(window);
+        assert!(net.hit(b"a window-of-two secrets"));
+        net.remove(window);
+        assert!(!net.hit(b"a window-of-two secrets"));
+    }
+
+    #[test]
     fn memory_is_bounded_and_the_newest_stay() {
         let scanner = Scanner::default();
         let secret = |index: usize| format!("secret-number-{index:08}");
-        (0..2 * MAX_SECRETS).for_each(|index| scanner.watch(secret(index).as_bytes()));
+        (0..2 * MAX_WINDOWS).for_each(|index| scanner.watch(secret(index).as_bytes()));
         let state = scanner.state();
-        assert!(state.settled.secrets.len() <= MAX_SECRETS && state.fresh.secrets.len() <= MAX_FRESH + 2);
+        let forms: usize = state.watched.forms.values().map(Vec::len).sum();
+        assert!(state.order.len() <= MAX_WINDOWS && forms <= 10 * MAX_WINDOWS, "{} windows, {forms} forms", state.order.len());
         drop(state);
-        assert!(scanner.hit(secret(2 * MAX_SECRETS - 1).as_bytes()) && !scanner.hit(secret(0).as_bytes()));
+        assert!(scanner.hit(secret(2 * MAX_WINDOWS - 1).as_bytes()) && !scanner.hit(secret(0).as_bytes()));
     }
 
     #[test]
