@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kv::{CopiedKv, DestroyedKv, RetiredKv};
+use crate::{
+    cover::Cover,
+    kv::{CopiedKv, DestroyedKv, RetiredKv},
+};
 
 /// The instruction of a change, by operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +53,8 @@ pub(crate) struct Retired {
     pub(crate) live: String,
     /// Where it goes.
     pub(crate) aside: String,
+    /// What its linked copies hold of it.
+    pub(crate) cover: Cover,
     /// A fingerprint of its text's token when planned: its movement is drift.
     pub(crate) seen: String,
 }
@@ -60,6 +65,12 @@ pub(crate) struct Retired {
 pub(crate) struct Destroyed {
     /// The file: a legacy file, or one that was moved aside.
     pub(crate) path: String,
+    /// The legacy file, under the name that its copies are of.
+    pub(crate) live: String,
+    /// What its copies hold of it.
+    pub(crate) cover: Cover,
+    /// Ids of its copies, if the link is its retirement; else the links are its copies.
+    pub(crate) copies: Vec<String>,
     /// A fingerprint of the legacy file's text when planned: its movement is drift.
     pub(crate) seen: String,
 }

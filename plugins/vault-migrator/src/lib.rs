@@ -6,6 +6,7 @@
 //! - [`kv`]: `copy-kv`, `retire-kv`, `destroy-kv`, the same for KV mounts of Vault and `OpenBao`
 
 mod copy;
+mod cover;
 mod destroy;
 mod folder;
 mod instruction;
@@ -51,8 +52,8 @@ impl Migrator for VaultMigrator {
     fn capture(_: &Context, _: &str, change: &Change) -> Result<Snapshot, Failure> {
         match change.instruction()? {
             Instruction::Copy(copied) => copy::capture(&copied),
-            Instruction::Retire(retired) => retire::capture(&retired),
-            Instruction::Destroy(destroyed) => destroy::capture(&destroyed),
+            Instruction::Retire(retired) => retire::capture(&retired, &change.links),
+            Instruction::Destroy(destroyed) => destroy::capture(&destroyed, &change.links),
             Instruction::CopyKv(copied) => kv::apply::capture(&copied),
             Instruction::RetireKv(retired) => kv::retire::capture(&retired),
             Instruction::DestroyKv(destroyed) => kv::destroy::capture(&destroyed),
