@@ -1,5 +1,6 @@
 //! What a change tells its later hooks and the steps that are linked to it.
 
+use cutover_plugin::Seen;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -37,12 +38,8 @@ pub(crate) struct Copied {
     pub(crate) wrapped: bool,
     /// The file of the copy.
     pub(crate) target: String,
-    /// Whether a target with another value may be replaced.
-    pub(crate) replace: bool,
-    /// A fingerprint of what the plan read, tokens for secrets: its movement is drift.
-    pub(crate) source_seen: String,
-    /// The target's tag when planned; none if nothing was there.
-    pub(crate) target_seen: Option<String>,
+    /// What the plan saw of both, tokens for secrets: its movement is drift.
+    pub(crate) seen: Seen,
 }
 
 /// One legacy file that is moved aside.

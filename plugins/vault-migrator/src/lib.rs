@@ -65,7 +65,7 @@ impl Migrator for VaultMigrator {
             Instruction::Copy(copied) => copy::apply(&copied, pre_image, memo),
             Instruction::Retire(retired) => retire::apply(&retired, pre_image),
             Instruction::Destroy(destroyed) => destroy::apply(&destroyed, pre_image),
-            Instruction::CopyKv(copied) => kv::apply::apply(context, &copied, pre_image, memo),
+            Instruction::CopyKv(copied) => kv::apply::apply(context, &copied, pre_image, written(memo)),
             Instruction::RetireKv(retired) => kv::retire::apply(&retired, pre_image),
             Instruction::DestroyKv(destroyed) => kv::destroy::apply(&destroyed, pre_image),
         }
@@ -76,7 +76,7 @@ impl Migrator for VaultMigrator {
             Instruction::Copy(copied) => copy::rollback(&copied, pre_image, memo),
             Instruction::Retire(retired) => retire::rollback(&retired, pre_image),
             Instruction::Destroy(destroyed) => destroy::rollback(&destroyed, pre_image),
-            Instruction::CopyKv(copied) => kv::rollback::rollback(&copied, pre_image, memo),
+            Instruction::CopyKv(copied) => kv::rollback::rollback(&copied, pre_image, written(memo)),
             Instruction::RetireKv(retired) => kv::retire::rollback(&retired, pre_image),
             Instruction::DestroyKv(destroyed) => kv::destroy::rollback(&destroyed, pre_image),
         }
@@ -99,6 +99,11 @@ impl Migrator for VaultMigrator {
             Instruction::DestroyKv(destroyed) => kv::destroy::verify(&destroyed, stage),
         }
     }
+}
+
+/// What an earlier attempt wrote. Keys of KV mounts are never written over, whoever answers for what is there.
+fn written(memo: Option<&Value>) -> Option<&Value> {
+    memo.filter(|memo| !memo.is_null())
 }
 
 export_migrator!(VaultMigrator);
