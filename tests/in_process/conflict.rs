@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cutover_engine::{Ending, Phase, StuckReason};
+use cutover_engine::{Ending, Event, Phase, StuckReason};
 use serde_json::json;
 
 use crate::{
@@ -54,4 +54,28 @@ async fn a_write_while_the_run_is_under_way_is_seen_when_it_turns() {
     assert_eq!(phases.values().filter(|phase| **phase == Phase::RolledBack).count(), 2, "{phases:?}");
     assert_eq!(rested.run.open().map(|open| open.reason).collect::<Vec<_>>(), [StuckReason::Conflict]);
     assert_eq!(scene.stored("a00/KEY.json.age"), Some(json!({"value": "somebody's"})));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_rotated_or_made_before_its_cohort_is_left_alone() {
+    let scene = Arc::new(Scene::new().with_files(3));
+    scene.store("a00/KEY.json.age", &json!({"value": "oldest"}));
+    scene.store("a01/KEY.json.age", &json!({"value": "older"}));
+    let meddler = scene.clone();
+    let app = Application::start(move |_| {
+        meddler.store("a01/KEY.json.age", &json!({"value": "rotated"}));
+        meddler.store("a02/KEY.json.age", &json!({"value": "made"}));
+        async { 0 }
+    })
+    .await;
+    let (connection, verify) = watching(&app.url, "cohort");
+    let step = copy("with = { existing = \"replace\" }\nrollout = { cohorts = [\"1\", \"100%\"] }\n");
+    let (rested, events) = scene.rig.run(&scene.workflow("", &connection, &[&format!("{step}{verify}")]), &PLUGINS).await.expect("a run");
+    assert_eq!(rested.ending, Ending::RolledBack, "{events:#?}");
+    assert!(events.iter().any(|event| matches!(event, Event::RollbackStarted { .. })), "the first cohort was replaced");
+    assert_eq!(scene.stored("a00/KEY.json.age"), Some(json!({"value": "oldest"})), "and went back");
+    assert_eq!(scene.stored("a01/KEY.json.age"), Some(json!({"value": "rotated"})));
+    assert_eq!(scene.stored("a02/KEY.json.age"), Some(json!({"value": "made"})));
+    let told = format!("{events:?}");
+    assert!(told.contains("KEY.json.age is not what the plan saw there") && told.contains("plan again"), "{told}");
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cutover_engine::{Ending, RunId};
+use cutover_engine::{Ending, RunId, StuckReason};
 use cutover_runtime::{
     disk::{Disk, Fault, MemoryDisk},
     runs::HostError,
@@ -210,4 +210,36 @@ fn a_lost_answer_is_resolved_by_the_world() {
     let (undisturbed, _) = undisturbed(forward, Ending::Completed);
     assert_eq!(process(world.drive()), Some(Ending::Completed));
     assert_eq!(world.end(), undisturbed);
+}
+
+/// The machine dies when the announcement has taken effect and before anything of it is on record; then somebody else writes.
+fn announced_and_overwritten() -> (World, RunId) {
+    let mut world = World::new();
+    let disk = world.disk.clone();
+    world.flags.after_effect(move |_| disk.inject(Fault::CrashAtOperation(1)));
+    assert_eq!(process(world.drive()), None, "the machine died");
+    world.flags.put("announced", json!("somebody's"));
+    world.reboot();
+    let id = world.run_id().expect("a run");
+    (world, id)
+}
+
+#[test]
+fn a_foreign_value_after_a_write_that_nobody_saw_the_end_of_is_left_alone_on_the_way_back() {
+    let (world, id) = announced_and_overwritten();
+    let (rested, events) = process(world.rig.rollback(&id, &[])).expect("a rollback");
+    assert_eq!(rested.ending, Ending::Stuck, "{events:#?}");
+    assert_eq!(world.end().flags, BTreeMap::from([("announced".to_owned(), json!("somebody's"))]));
+    assert!(format!("{events:?}").contains("somebody else wrote target:announced"), "{events:#?}");
+    let mut open = rested.run.open().map(|open| (rested.run.plan().name_of(open.change), open.reason));
+    let (_, reason) = open.find(|(name, _)| name.starts_with("announce/")).expect("it is open");
+    assert!(matches!(reason, StuckReason::Conflict | StuckReason::NotRestored), "{reason:?}");
+}
+
+#[test]
+fn a_foreign_value_after_a_write_that_nobody_saw_the_end_of_is_left_alone_on_the_way_forward() {
+    let (world, id) = announced_and_overwritten();
+    let (rested, events) = process(world.rig.resume(&id)).expect("a resume");
+    assert_eq!(rested.ending, Ending::Stuck, "{events:#?}");
+    assert_eq!(world.end().flags, BTreeMap::from([("announced".to_owned(), json!("somebody's"))]));
 }

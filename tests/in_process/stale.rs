@@ -1,6 +1,6 @@
 //! A source moves while old and new both work.
 
-use cutover_engine::{Cause, Ending, Event, Phase, Recheck, Span};
+use cutover_engine::{Cause, Ending, Event, FailureCase, Phase, Recheck, Span};
 use serde_json::json;
 
 use crate::scene::{PLUGINS, RETIRE, Scene, TestClock, copy, phases};
@@ -58,4 +58,33 @@ async fn a_run_with_a_moved_source_still_goes_back_to_the_start() {
     assert_eq!(rested.ending, Ending::RolledBack, "{events:#?}");
     let left: Vec<String> = scene.tree().into_keys().collect();
     assert_eq!(left, ["legacy/a00.env", "legacy/a01.env"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_added_during_the_dual_run_is_neither_retired_nor_lost() {
+    let clock = TestClock::new();
+    let mut scene = Scene::at(clock.clone()).with_files(2);
+    scene.rig.host.longest_wait = Span::seconds(60);
+    let text = scene.workflow(&format!("{DUAL_RUN}\non_failure = \"pause\""), "", &[&copy(""), RETIRE]);
+    let (rested, _) = scene.rig.run(&text, &PLUGINS).await.expect("a run");
+    let grown = "KEY=value-01-0123456789abcdef\nNEW_KEY=the-only-one-0123456789\n";
+    scene.rig.write("legacy/a01.env", grown);
+    clock.advance(Span::seconds(3_601));
+    let (rested, events) = scene.rig.resume(&rested.id).await.expect("a resume");
+    assert_eq!(rested.ending, Ending::Paused, "{events:#?}");
+    let failure = events.iter().find_map(|event| match event {
+        Event::HookFailed { failure, .. } => Some(failure),
+        _ => None,
+    });
+    let failure = failure.expect("the look before the retirement fails");
+    assert_eq!(failure.case, FailureCase::Conflict);
+    assert!(failure.text.contains("NEW_KEY without a linked copy") && failure.text.contains("plan again"), "{failure}");
+    assert!(!format!("{events:?}").contains("the-only-one"));
+    assert_eq!(std::fs::read_to_string(scene.rig.path("legacy/a01.env")).expect("it was not retired"), grown);
+
+    // Taken out of the file, as the refusal says, the run goes on.
+    scene.rig.write("legacy/a01.env", "KEY=value-01-0123456789abcdef\n");
+    let (rested, events) = scene.rig.resume(&rested.id).await.expect("a resume");
+    assert_eq!(rested.ending, Ending::Completed, "{events:#?}");
+    assert!(scene.rig.path("legacy/a01.env.retired").exists());
 }

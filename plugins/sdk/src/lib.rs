@@ -27,7 +27,8 @@
 //!
 //! What an author meets, in this order: [`Manifest`] (what the plugin offers and asks for), [`Change`] (what it
 //! plans), [`Request`] and [`Response`] (its only way out), [`sealed`] (work on secrets it cannot see), [`Failure`]
-//! (why it stopped). A secret is always a token; see [`sealed::is_token`]. Outside wasm the host's side is
+//! (why it stopped). A secret is always a token; see [`sealed::is_token`]. [`Guard`] writes an object and puts it back without
+//! writing over what somebody else put there; a [`Place`] has it built in. Outside wasm the host's side is
 //! [`testing`], so a plugin's logic has plain unit tests.
 
 #[doc(hidden)]
@@ -35,6 +36,7 @@ pub mod bindings;
 mod change;
 mod failure;
 mod fingerprint;
+mod guard;
 pub mod log;
 mod manifest;
 mod migrator;
@@ -49,6 +51,7 @@ mod wire;
 pub use change::{Action, Change, Loss, Object};
 pub use failure::Failure;
 pub use fingerprint::fingerprint;
+pub use guard::{Guard, Seen};
 pub use manifest::{LossCode, Manifest, Operation, Role, Route};
 pub use migrator::{Check, Context, Migrator, Page, Plane, Progress, Snapshot, Stage, Verdict};
 pub use place::{Place, Wanted};

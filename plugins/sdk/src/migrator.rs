@@ -7,6 +7,11 @@ use crate::{change::Change, failure::Failure, manifest::Manifest};
 /// A plugin that moves things. Each hook call gets a fresh instance; each hook is idempotent.
 ///
 /// A type that implements [`Place`](crate::Place) is one already.
+///
+/// A memo of a writing hook is what an earlier attempt of this change returned; none if there was none, as after an apply that
+/// was cut off: what is there may then be anybody's. It is `null` where the host answers for what is there: in a rollback by the
+/// operator's `--over`, in an apply where an earlier change of the same run wrote the object. [`Guard`](crate::Guard) knows
+/// all this.
 pub trait Migrator {
     /// What it offers and asks for: the same on every call.
     fn manifest() -> Manifest;
@@ -104,7 +109,7 @@ pub struct Snapshot {
 /// How far a writing hook came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// Finished; the memo goes to every later hook of this change.
+    /// Finished; the memo goes to every later hook of this change. One that is `null` is none.
     Done(Option<Value>),
     /// Not finished: call again.
     Again {

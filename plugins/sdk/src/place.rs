@@ -1,12 +1,12 @@
 //! The smaller trait: a place that can be read and written. All hooks follow from it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     change::{Action, Change, Object},
     failure::Failure,
-    fingerprint::fingerprint,
+    guard::{Guard, Seen},
     manifest::Manifest,
     migrator::{Check, Context, Migrator, Page, Progress, Snapshot, Stage},
     request::{Present, Prior},
@@ -52,15 +52,8 @@ const PAGE: usize = 200;
 #[serde(deny_unknown_fields)]
 struct Instruction {
     input: Value,
-    /// What the plan saw at the target, so that its movement is drift; none for nothing.
-    seen: Option<String>,
-}
-
-/// What apply has written: the last memo of a change.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Memo {
-    wrote: Value,
+    /// What the plan saw at the object, so that its movement is drift.
+    seen: Seen,
 }
 
 impl<T: Place> Migrator for T {
@@ -85,26 +78,20 @@ impl<T: Place> Migrator for T {
 
     fn apply(_: &Context, _: &str, change: &Change, pre_image: Option<&Value>, memo: Option<&Value>) -> Result<Progress, Failure> {
         let object = object(change)?;
-        let expected = expected::<T>(change, object)?;
+        let Instruction { input, seen } = change.instruction()?;
+        let wanted = T::wanted_at(&input, object)?.value;
         let present = T::read(object)?;
-        if present.as_ref().map(|present| &present.value) != Some(&expected) {
-            refuse_foreign(object, present.as_ref(), pre_image, wrote(memo)?.as_ref())?;
-            T::write(object, Some(&expected), &Prior::of(present.as_ref()))?;
-        }
-        Ok(Progress::Done(Some(json!({ "wrote": expected }))))
+        let guard = Guard::new(object, &seen, pre_image, memo)?;
+        guard.apply(present.as_ref(), &wanted, |value, prior| T::write(object, value, prior))
     }
 
     fn rollback(_: &Context, _: &str, change: &Change, pre_image: Option<&Value>, memo: Option<&Value>) -> Result<Progress, Failure> {
         let object = object(change)?;
+        let Instruction { input, seen } = change.instruction()?;
         let present = T::read(object)?;
-        if present.as_ref().map(|present| &present.value) != pre_image {
-            // Without a memo nobody knows what was written; the host has compared before it called.
-            if let Some(wrote) = wrote(memo)? {
-                refuse_foreign(object, present.as_ref(), pre_image, Some(&wrote))?;
-            }
-            T::write(object, pre_image, &Prior::of(present.as_ref()))?;
-        }
-        Ok(Progress::Done(memo.cloned()))
+        let guard = Guard::new(object, &seen, pre_image, memo)?;
+        let wanted = || Ok(T::wanted_at(&input, object)?.value);
+        guard.rollback(present.as_ref(), wanted, |value, prior| T::write(object, value, prior))
     }
 
     fn verify(
@@ -128,13 +115,12 @@ impl<T: Place> Migrator for T {
 fn planned<T: Place>(input: &Value, wanted: &Wanted) -> Result<Change, Failure> {
     let present = T::read(&wanted.object)?;
     let object = &wanted.object;
-    let (action, by_hand) = match present {
+    let (action, by_hand) = match &present {
         None => (Action::Create, format!("remove {object}")),
         Some(_) => (Action::Update, format!("put the captured value back to {object}")),
     };
-    let seen = present.map(|present| present.etag.unwrap_or_else(|| fingerprint(&present.value)));
     let change = Change::new(action, object.clone()).summary(&wanted.summary).by_hand(by_hand);
-    change.instruct(&Instruction { input: input.clone(), seen })
+    change.instruct(&Instruction { input: input.clone(), seen: Seen::of(present.as_ref()) })
 }
 
 fn object(change: &Change) -> Result<&Object, Failure> {
@@ -149,22 +135,10 @@ fn expected<T: Place>(change: &Change, object: &Object) -> Result<Value, Failure
     Ok(T::wanted_at(&instruction.input, object)?.value)
 }
 
-fn wrote(memo: Option<&Value>) -> Result<Option<Value>, Failure> {
-    let memo = memo.map(Memo::deserialize).transpose().map_err(|error| Failure::invalid_input(format!("memo: {error}")))?;
-    Ok(memo.map(|memo| memo.wrote))
-}
-
-/// A conflict unless what is there is the pre-image or was written by this change.
-fn refuse_foreign(object: &Object, present: Option<&Present>, pre_image: Option<&Value>, wrote: Option<&Value>) -> Result<(), Failure> {
-    let value = present.map(|present| &present.value);
-    if value == pre_image || (value.is_some() && value == wrote) {
-        return Ok(());
-    }
-    Err(Failure::conflict(format!("somebody else wrote {object}: it is neither as it was captured nor as this change left it")))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::{
         manifest::{Operation, Role, Route},
@@ -252,6 +226,35 @@ mod tests {
         assert!(matches!(rollback(&change, Some(&json!(0)), Some(&memo)), Err(Failure::Conflict(_))));
         assert!(matches!(apply(&change, Some(&json!(0)), Some(&memo)), Err(Failure::Conflict(_))));
         assert_eq!(shelf.get("target", "a"), Some(json!("foreign")));
+    }
+
+    #[test]
+    fn what_moved_after_the_start_is_left_alone() {
+        let shelf = Folder::new().with("target", "a", json!(0)).install();
+        let (change, made) = (only(&json!({"a": 1})), only(&json!({"b": 1})));
+        shelf.put("target", "a", json!("rotated"));
+        shelf.put("target", "b", json!("made"));
+        for (change, foreign) in [(&change, json!("rotated")), (&made, json!("made"))] {
+            let before = capture(change).state;
+            assert_eq!(before, Some(foreign));
+            assert!(matches!(apply(change, before.as_ref(), None), Err(Failure::Conflict(_))));
+        }
+        assert_eq!(shelf.writes(), 0);
+    }
+
+    #[test]
+    fn a_rollback_after_an_apply_that_never_returned_leaves_a_foreign_value() {
+        for before in [None, Some(json!(0))] {
+            let shelf = Folder::new().install();
+            before.iter().for_each(|value| shelf.put("target", "a", value.clone()));
+            let change = only(&json!({"a": 1}));
+            shelf.put("target", "a", json!("foreign"));
+            assert!(matches!(rollback(&change, before.as_ref(), None), Err(Failure::Conflict(_))));
+            assert_eq!((shelf.writes(), shelf.get("target", "a")), (0, Some(json!("foreign"))));
+            // The operator's word, as the host tells it.
+            rollback(&change, before.as_ref(), Some(&Value::Null)).expect("back");
+            assert_eq!(shelf.get("target", "a"), before);
+        }
     }
 
     #[test]

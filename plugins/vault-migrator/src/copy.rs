@@ -3,8 +3,7 @@
 use std::ops::ControlFlow;
 
 use cutover_plugin::{
-    Action, Change, Check, Failure, Loss, Object, Operation, Page, Present, Prior, Progress, Role, Route, Snapshot, Stage, fingerprint,
-    sealed::Form,
+    Action, Change, Check, Failure, Guard, Loss, Object, Operation, Page, Prior, Progress, Role, Route, Seen, Snapshot, Stage, sealed::Form,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -52,13 +51,6 @@ pub(crate) enum Each {
 enum Existing {
     Refuse,
     Replace,
-}
-
-/// What apply has written: the last memo of a change.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Memo {
-    wrote: Value,
 }
 
 /// The last secret of a page; the next page begins after it.
@@ -143,28 +135,14 @@ pub(crate) fn capture(copied: &Copied) -> Result<Snapshot, Failure> {
 }
 
 pub(crate) fn apply(copied: &Copied, pre_image: Option<&Value>, memo: Option<&Value>) -> Result<Progress, Failure> {
-    let expected = wanted(copied)?;
-    let present = folder::read(TARGET, &copied.target)?;
-    if present.as_ref().map(|present| &present.value) != Some(&expected) {
-        if pre_image.is_some() && copied.target_seen.is_none() && !copied.replace {
-            return Err(Failure::conflict(format!("{TARGET}:{} was made by somebody else after the plan", copied.target)));
-        }
-        refuse_foreign(copied, present.as_ref(), pre_image, wrote(memo)?.as_ref())?;
-        folder::write(TARGET, &copied.target, Some(&expected), &Prior::of(present.as_ref()))?;
-    }
-    Ok(Progress::Done(Some(json!({ "wrote": expected }))))
+    let wanted = wanted(copied)?;
+    let (object, present) = (copied.object(), folder::read(TARGET, &copied.target)?);
+    Guard::new(&object, &copied.seen, pre_image, memo)?.apply(present.as_ref(), &wanted, write(copied))
 }
 
 pub(crate) fn rollback(copied: &Copied, pre_image: Option<&Value>, memo: Option<&Value>) -> Result<Progress, Failure> {
-    let present = folder::read(TARGET, &copied.target)?;
-    if present.as_ref().map(|present| &present.value) != pre_image {
-        // Without a memo nobody knows what was written; the host has compared before it called.
-        if let Some(wrote) = wrote(memo)? {
-            refuse_foreign(copied, present.as_ref(), pre_image, Some(&wrote))?;
-        }
-        folder::write(TARGET, &copied.target, pre_image, &Prior::of(present.as_ref()))?;
-    }
-    Ok(Progress::Done(memo.cloned()))
+    let (object, present) = (copied.object(), folder::read(TARGET, &copied.target)?);
+    Guard::new(&object, &copied.seen, pre_image, memo)?.rollback(present.as_ref(), || wanted(copied), write(copied))
 }
 
 pub(crate) fn verify(copied: &Copied, pre_image: Option<&Value>, stage: Stage) -> Result<Vec<Check>, Failure> {
@@ -216,9 +194,7 @@ fn planned(input: &Input, path: &str, form: Form, secret: Secret) -> Result<Chan
         key: secret.key,
         wrapped: secret.wrapped,
         target,
-        replace,
-        source_seen: fingerprint(&secret.document),
-        target_seen: present.as_ref().map(folder::etag),
+        seen: Seen::of(present.as_ref()).wanting(&secret.document),
     };
     change.instruct(&Instruction::Copy(copied))
 }
@@ -244,7 +220,16 @@ fn wanted(copied: &Copied) -> Result<Value, Failure> {
     copied.piece().read()
 }
 
+/// Puts a document to the copy's file, or removes it.
+fn write(copied: &Copied) -> impl FnOnce(Option<&Value>, &Prior) -> Result<(), Failure> {
+    |document, prior| folder::write(TARGET, &copied.target, document, prior)
+}
+
 impl Copied {
+    fn object(&self) -> Object {
+        Object::new(TARGET, &self.target)
+    }
+
     /// What it is a copy of.
     pub(crate) fn piece(&self) -> Piece {
         Piece { file: self.source.clone(), key: self.key.clone(), wrapped: self.wrapped }
@@ -289,20 +274,6 @@ impl Piece {
 fn put_aside(source: &str) -> Result<Option<Value>, Failure> {
     let name = source.rsplit_once('/').map_or(source, |(_, name)| name);
     FileName::parse(name).map_or(Ok(None), |file| folder::read_as(SOURCE, &name::aside(source), file.form))
-}
-
-fn wrote(memo: Option<&Value>) -> Result<Option<Value>, Failure> {
-    let memo = memo.map(Memo::deserialize).transpose().map_err(|error| Failure::invalid_input(format!("memo: {error}")))?;
-    Ok(memo.map(|memo| memo.wrote))
-}
-
-/// A conflict unless what is there is the pre-image or was written by this change.
-fn refuse_foreign(copied: &Copied, present: Option<&Present>, pre_image: Option<&Value>, wrote: Option<&Value>) -> Result<(), Failure> {
-    let value = present.map(|present| &present.value);
-    if value == pre_image || (value.is_some() && value == wrote) {
-        return Ok(());
-    }
-    Err(Failure::conflict(format!("{TARGET}:{} is neither as it was captured nor as this change left it", copied.target)))
 }
 
 #[cfg(test)]

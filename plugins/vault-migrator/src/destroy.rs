@@ -4,9 +4,9 @@ use cutover_plugin::{Action, Change, Check, Failure, Object, Operation, Page, Pr
 use serde_json::{Value, json};
 
 use crate::{
-    folder,
-    instruction::{Destroyed, Instruction},
-    kv::Origin,
+    cover::Cover,
+    folder::{self, Whole},
+    instruction::{Destroyed, Instruction, Retired},
     retire,
 };
 
@@ -26,29 +26,24 @@ pub(crate) fn operation() -> Operation {
 pub(crate) fn plan(linked: &[Change]) -> Result<Page, Failure> {
     let mut changes: Vec<Change> = Vec::new();
     for link in linked {
-        let (path, planned_seen) = match link.instruction()? {
-            Instruction::Retire(retired) => (retired.aside, Some(retired.seen)),
-            Instruction::Copy(copied) => (copied.source, None),
-            Instruction::CopyKv(copied) if matches!(copied.origin, Origin::File(_)) => match copied.origin {
-                Origin::File(piece) => (piece.file, None),
-                Origin::Versioned(_) | Origin::Single(_) => continue,
-            },
-            _ => {
-                return Err(Failure::invalid_input(format!("`{NAME}` is linked to `retire-files` or `copy-files` only")));
-            }
-        };
-        let object = Object::new(SOURCE, &path);
+        let known = Known::of(link)?;
+        let object = Object::new(SOURCE, &known.path);
         match changes.iter_mut().find(|change| change.subject.first() == Some(&object)) {
             Some(change) => change.links.push(link.id.clone()),
-            None => changes.push(planned(object, planned_seen, link)?),
+            None => changes.push(planned(object, known, link)?),
         }
     }
     Ok(Page { changes, next: None, output: None })
 }
 
-pub(crate) fn capture(destroyed: &Destroyed) -> Result<Snapshot, Failure> {
-    let state = folder::whole(SOURCE, &destroyed.path)?.map(|whole| json!({ "text": whole.text }));
-    Ok(Snapshot { state, expected: None })
+/// What is there, if its copies still hold all of it. `links` are the change's.
+pub(crate) fn capture(destroyed: &Destroyed, links: &[String]) -> Result<Snapshot, Failure> {
+    let whole = folder::whole(SOURCE, &destroyed.path)?;
+    if let Some(whole) = &whole {
+        let copies = if destroyed.copies.is_empty() { links } else { &destroyed.copies };
+        destroyed.cover.holds(&destroyed.live, &whole.text, copies, &destroyed.seen)?;
+    }
+    Ok(Snapshot { state: whole.map(|whole| state(&whole)), expected: None })
 }
 
 pub(crate) fn apply(destroyed: &Destroyed, pre_image: Option<&Value>) -> Result<Progress, Failure> {
@@ -62,7 +57,7 @@ pub(crate) fn apply(destroyed: &Destroyed, pre_image: Option<&Value>) -> Result<
 }
 
 pub(crate) fn rollback(destroyed: &Destroyed, pre_image: Option<&Value>) -> Result<Progress, Failure> {
-    if capture(destroyed)?.state.as_ref() == pre_image {
+    if folder::whole(SOURCE, &destroyed.path)?.map(|whole| state(&whole)).as_ref() == pre_image {
         return Ok(Progress::Done(None));
     }
     Err(Failure::unsupported(format!("{SOURCE}:{} was deleted: only a backup has it", destroyed.path)))
@@ -78,19 +73,48 @@ pub(crate) fn verify(destroyed: &Destroyed, stage: Stage) -> Result<Vec<Check>, 
     })
 }
 
-fn planned(object: Object, planned_seen: Option<String>, link: &Change) -> Result<Change, Failure> {
-    let path = object.path.clone();
+/// What a link tells of the file that is deleted.
+struct Known {
+    path: String,
+    live: String,
+    cover: Cover,
+    copies: Vec<String>,
+    seen: Option<String>,
+}
+
+impl Known {
+    fn of(link: &Change) -> Result<Self, Failure> {
+        if let Some((file, cover)) = Cover::of(link)? {
+            return Ok(Self { path: file.clone(), live: file, cover, copies: Vec::new(), seen: None });
+        }
+        match link.instruction()? {
+            Instruction::Retire(Retired { live, aside, cover, seen }) => {
+                Ok(Self { path: aside, live, cover, copies: link.links.clone(), seen: Some(seen) })
+            }
+            _ => Err(Failure::invalid_input(format!(
+                "`{NAME}` is linked to `retire-files`, or to copies of files, made by `copy-files` or `copy-kv`"
+            ))),
+        }
+    }
+}
+
+fn planned(object: Object, known: Known, link: &Change) -> Result<Change, Failure> {
     let gone = || Failure::not_found(format!("{object} is there no longer"));
-    let seen = match planned_seen {
+    let seen = match known.seen {
         Some(seen) => seen,
-        None => fingerprint(&folder::whole(SOURCE, &path)?.ok_or_else(gone)?.text),
+        None => fingerprint(&folder::whole(SOURCE, &known.path)?.ok_or_else(gone)?.text),
     };
+    let Known { path, live, cover, copies, .. } = known;
     let change = Change::new(Action::Remove, object)
         .link(&link.id)
         .summary(format!("delete {path} for good"))
         .by_hand(format!("cannot be undone: restore {path} from a backup of the legacy folder"));
     let change = link.group.as_deref().into_iter().fold(change, Change::group);
-    change.instruct(&Instruction::Destroy(Destroyed { path, seen }))
+    change.instruct(&Instruction::Destroy(Destroyed { path, live, cover, copies, seen }))
+}
+
+fn state(whole: &Whole) -> Value {
+    json!({ "text": whole.text })
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! What a change tells its later hooks and the steps that are linked to it.
 
+use cutover_plugin::Seen;
 use serde::{Deserialize, Serialize};
 
-use crate::kv::{CopiedKv, DestroyedKv, RetiredKv};
+use crate::{
+    cover::Cover,
+    kv::{CopiedKv, DestroyedKv, RetiredKv},
+};
 
 /// The instruction of a change, by operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,12 +38,8 @@ pub(crate) struct Copied {
     pub(crate) wrapped: bool,
     /// The file of the copy.
     pub(crate) target: String,
-    /// Whether a target with another value may be replaced.
-    pub(crate) replace: bool,
-    /// A fingerprint of what the plan read, tokens for secrets: its movement is drift.
-    pub(crate) source_seen: String,
-    /// The target's tag when planned; none if nothing was there.
-    pub(crate) target_seen: Option<String>,
+    /// What the plan saw of both, tokens for secrets: its movement is drift.
+    pub(crate) seen: Seen,
 }
 
 /// One legacy file that is moved aside.
@@ -50,6 +50,8 @@ pub(crate) struct Retired {
     pub(crate) live: String,
     /// Where it goes.
     pub(crate) aside: String,
+    /// What its linked copies hold of it.
+    pub(crate) cover: Cover,
     /// A fingerprint of its text's token when planned: its movement is drift.
     pub(crate) seen: String,
 }
@@ -60,6 +62,12 @@ pub(crate) struct Retired {
 pub(crate) struct Destroyed {
     /// The file: a legacy file, or one that was moved aside.
     pub(crate) path: String,
+    /// The legacy file, under the name that its copies are of.
+    pub(crate) live: String,
+    /// What its copies hold of it.
+    pub(crate) cover: Cover,
+    /// Ids of its copies, if the link is its retirement; else the links are its copies.
+    pub(crate) copies: Vec<String>,
     /// A fingerprint of the legacy file's text when planned: its movement is drift.
     pub(crate) seen: String,
 }

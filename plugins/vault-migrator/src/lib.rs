@@ -6,6 +6,7 @@
 //! - [`kv`]: `copy-kv`, `retire-kv`, `destroy-kv`, the same for KV mounts of Vault and `OpenBao`
 
 mod copy;
+mod cover;
 mod destroy;
 mod folder;
 mod instruction;
@@ -51,8 +52,8 @@ impl Migrator for VaultMigrator {
     fn capture(_: &Context, _: &str, change: &Change) -> Result<Snapshot, Failure> {
         match change.instruction()? {
             Instruction::Copy(copied) => copy::capture(&copied),
-            Instruction::Retire(retired) => retire::capture(&retired),
-            Instruction::Destroy(destroyed) => destroy::capture(&destroyed),
+            Instruction::Retire(retired) => retire::capture(&retired, &change.links),
+            Instruction::Destroy(destroyed) => destroy::capture(&destroyed, &change.links),
             Instruction::CopyKv(copied) => kv::apply::capture(&copied),
             Instruction::RetireKv(retired) => kv::retire::capture(&retired),
             Instruction::DestroyKv(destroyed) => kv::destroy::capture(&destroyed),
@@ -64,7 +65,7 @@ impl Migrator for VaultMigrator {
             Instruction::Copy(copied) => copy::apply(&copied, pre_image, memo),
             Instruction::Retire(retired) => retire::apply(&retired, pre_image),
             Instruction::Destroy(destroyed) => destroy::apply(&destroyed, pre_image),
-            Instruction::CopyKv(copied) => kv::apply::apply(context, &copied, pre_image, memo),
+            Instruction::CopyKv(copied) => kv::apply::apply(context, &copied, pre_image, written(memo)),
             Instruction::RetireKv(retired) => kv::retire::apply(&retired, pre_image),
             Instruction::DestroyKv(destroyed) => kv::destroy::apply(&destroyed, pre_image),
         }
@@ -75,7 +76,7 @@ impl Migrator for VaultMigrator {
             Instruction::Copy(copied) => copy::rollback(&copied, pre_image, memo),
             Instruction::Retire(retired) => retire::rollback(&retired, pre_image),
             Instruction::Destroy(destroyed) => destroy::rollback(&destroyed, pre_image),
-            Instruction::CopyKv(copied) => kv::rollback::rollback(&copied, pre_image, memo),
+            Instruction::CopyKv(copied) => kv::rollback::rollback(&copied, pre_image, written(memo)),
             Instruction::RetireKv(retired) => kv::retire::rollback(&retired, pre_image),
             Instruction::DestroyKv(destroyed) => kv::destroy::rollback(&destroyed, pre_image),
         }
@@ -98,6 +99,11 @@ impl Migrator for VaultMigrator {
             Instruction::DestroyKv(destroyed) => kv::destroy::verify(&destroyed, stage),
         }
     }
+}
+
+/// What an earlier attempt wrote. Keys of KV mounts are never written over, whoever answers for what is there.
+fn written(memo: Option<&Value>) -> Option<&Value> {
+    memo.filter(|memo| !memo.is_null())
 }
 
 export_migrator!(VaultMigrator);

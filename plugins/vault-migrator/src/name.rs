@@ -69,7 +69,7 @@ pub(crate) fn path_of(source: &str, key: Option<&str>) -> String {
 
 /// A name that every file system takes and that [`decode`] reads back: `=XX` for each byte that is no letter, digit,
 /// `_`, `-` or `.`, and for a dot in front.
-fn encode(name: &str) -> Result<String, Failure> {
+pub(crate) fn encode(name: &str) -> Result<String, Failure> {
     let mut encoded = String::new();
     for (index, byte) in name.bytes().enumerate() {
         if byte.is_ascii_alphanumeric() || b"_-".contains(&byte) || (byte == b'.' && index > 0) {

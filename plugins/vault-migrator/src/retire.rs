@@ -4,9 +4,9 @@ use cutover_plugin::{Action, Change, Check, Failure, Object, Operation, Page, Pr
 use serde_json::{Value, json};
 
 use crate::{
+    cover::Cover,
     folder::{self, Whole},
     instruction::{Instruction, Retired},
-    kv::Origin,
     name,
 };
 
@@ -30,25 +30,23 @@ pub(crate) fn operation() -> Operation {
 pub(crate) fn plan(linked: &[Change]) -> Result<Page, Failure> {
     let mut changes: Vec<Change> = Vec::new();
     for copy in linked {
-        let file = match copy.instruction()? {
-            Instruction::Copy(copied) => copied.source,
-            Instruction::CopyKv(copied) => match copied.origin {
-                Origin::File(piece) => piece.file,
-                Origin::Versioned(_) | Origin::Single(_) => return Err(not_of_files()),
-            },
-            _ => return Err(not_of_files()),
-        };
+        let (file, cover) = Cover::of(copy)?.ok_or_else(not_of_files)?;
         let object = Object::new(SOURCE, &file);
         match changes.iter_mut().find(|change| change.subject.first() == Some(&object)) {
             Some(change) => change.links.push(copy.id.clone()),
-            None => changes.push(planned(object, copy)?),
+            None => changes.push(planned(object, cover, copy)?),
         }
     }
     Ok(Page { changes, next: None, output: None })
 }
 
-pub(crate) fn capture(retired: &Retired) -> Result<Snapshot, Failure> {
+/// What is there, if its copies, of these ids, still hold all of it.
+pub(crate) fn capture(retired: &Retired, copies: &[String]) -> Result<Snapshot, Failure> {
     let places = places(retired)?;
+    // What is aside was looked at before it went there, and a look on the way back is about where it is.
+    if let Places { live: Some(whole), aside: None } = &places {
+        retired.cover.holds(&retired.live, &whole.text, copies, &retired.seen)?;
+    }
     let gone = || Failure::not_found(format!("{SOURCE}:{} is there no longer", retired.live));
     let moved = &places.live.as_ref().or(places.aside.as_ref()).ok_or_else(gone)?.text;
     Ok(Snapshot { state: Some(state(&places)), expected: Some(json!({ "live": null, "aside": moved })) })
@@ -116,7 +114,7 @@ fn not_of_files() -> Failure {
     Failure::invalid_input(format!("`{NAME}` is linked to copies of files only, made by `copy-files` or `copy-kv`"))
 }
 
-fn planned(object: Object, copy: &Change) -> Result<Change, Failure> {
+fn planned(object: Object, cover: Cover, copy: &Change) -> Result<Change, Failure> {
     let live = object.path.clone();
     let aside = name::aside(&live);
     let whole = folder::whole(SOURCE, &live)?.ok_or_else(|| Failure::not_found(format!("{object} is there no longer")))?;
@@ -129,7 +127,7 @@ fn planned(object: Object, copy: &Change) -> Result<Change, Failure> {
     if folder::whole(SOURCE, &aside)?.is_some() {
         change = change.conflict(format!("{SOURCE}:{aside} is in the way: move or delete it first"));
     }
-    change.instruct(&Instruction::Retire(Retired { live, aside, seen: fingerprint(&whole.text) }))
+    change.instruct(&Instruction::Retire(Retired { live, aside, cover, seen: fingerprint(&whole.text) }))
 }
 
 fn places(retired: &Retired) -> Result<Places, Failure> {

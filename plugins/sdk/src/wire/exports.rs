@@ -168,7 +168,7 @@ impl From<types::Context> for Context {
 impl From<Progress> for types::Progress {
     fn from(progress: Progress) -> Self {
         match progress {
-            Progress::Done(memo) => Self::Done(memo.map(|memo| memo.to_string())),
+            Progress::Done(memo) => Self::Done(memo.filter(|memo| !memo.is_null()).map(|memo| memo.to_string())),
             Progress::Again { after_seconds, memo, note } => Self::Again(types::Again { after_seconds, memo: memo.to_string(), note }),
         }
     }

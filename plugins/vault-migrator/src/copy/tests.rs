@@ -123,6 +123,34 @@ fn a_foreign_value_is_left_alone() {
 }
 
 #[test]
+fn without_a_memo_only_our_own_value_is_taken_away() {
+    for before in [None, Some(json!({"value": "older"}))] {
+        let folder = legacy().install();
+        before.iter().for_each(|document| folder.put(TARGET, COPY, document.clone()));
+        let copied = copied(&changes(&json!({"existing": "replace"}))[0]);
+        let pre_image = capture(&copied).expect("a snapshot").state;
+        folder.put(TARGET, COPY, json!({"value": "foreign"}));
+        assert!(matches!(rollback(&copied, pre_image.as_ref(), None), Err(Failure::Conflict(_))));
+        assert_eq!((folder.writes(), folder.get(TARGET, COPY)), (0, Some(json!({"value": "foreign"}))));
+        folder.put(TARGET, COPY, json!({"value": "hunter2-hunter2"}));
+        folder.put(SOURCE, "payments/api.env", json!({"DB_PASSWORD": "rotated"}));
+        rollback(&copied, pre_image.as_ref(), None).expect("it is what the plan wanted");
+        assert_eq!(folder.get(TARGET, COPY), before);
+    }
+}
+
+#[test]
+fn a_target_that_was_rotated_after_the_start_is_a_conflict_even_where_it_may_be_replaced() {
+    let folder = legacy().with(TARGET, COPY, json!({"value": "older"})).install();
+    let copied = copied(&changes(&json!({"existing": "replace"}))[0]);
+    folder.put(TARGET, COPY, json!({"value": "rotated"}));
+    let before = capture(&copied).expect("a snapshot").state;
+    let Err(Failure::Conflict(why)) = apply(&copied, before.as_ref(), None) else { panic!("the plan saw another value") };
+    assert!(why.contains("target:payments/api/DB_PASSWORD.json.age is not what the plan saw"), "{why}");
+    assert_eq!(folder.writes(), 0);
+}
+
+#[test]
 fn a_target_that_came_after_the_plan_is_a_conflict_even_if_captured() {
     let folder = legacy().install();
     let copied = password();

@@ -29,8 +29,13 @@ fn first() -> Retired {
     }
 }
 
+/// A look as the host takes it: with the links of the change.
+fn look(retired: &Retired) -> Result<Snapshot, Failure> {
+    capture(retired, &["A", "B"].map(|key| format!("target:payments/api/{key}.json.age")))
+}
+
 fn captured(retired: &Retired) -> Option<Value> {
-    capture(retired).expect("a snapshot").state
+    look(retired).expect("a snapshot").state
 }
 
 #[test]
@@ -49,10 +54,10 @@ fn moves_aside_and_back() {
     let folder = legacy();
     let retired = first();
     let document = folder.get(SOURCE, LIVE);
-    let before = capture(&retired).expect("a snapshot");
+    let before = look(&retired).expect("a snapshot");
     apply(&retired, before.state.as_ref()).expect("applied");
     assert_eq!((folder.get(SOURCE, LIVE), folder.get(SOURCE, ASIDE)), (None, document.clone()));
-    let after = capture(&retired).expect("a snapshot");
+    let after = look(&retired).expect("a snapshot");
     assert_eq!((&after.state, &after.expected), (&before.expected, &before.expected));
     assert!(verify(&retired, Stage::Retired).expect("checks").iter().all(|check| check.verdict == Verdict::Pass));
     rollback(&retired, before.state.as_ref()).expect("back");
@@ -77,7 +82,7 @@ fn a_file_that_changed_after_its_capture_stays() {
     let folder = legacy();
     let retired = first();
     let before = captured(&retired);
-    folder.put(SOURCE, LIVE, json!({"A": "rotated"}));
+    folder.put(SOURCE, LIVE, json!({"A": "rotated", "B": "2"}));
     assert!(matches!(apply(&retired, before.as_ref()), Err(Failure::Conflict(_))));
     let before = captured(&retired);
     folder.before_next_write(SOURCE, LIVE, json!({"A": "rotated again"}));
@@ -123,7 +128,7 @@ fn a_file_that_cannot_be_read_is_no_absence() {
     let folder = legacy();
     let retired = first();
     folder.break_request(&format!("GET {SOURCE}:{LIVE}"), 403);
-    assert!(matches!(capture(&retired), Err(Failure::Denied(_))));
+    assert!(matches!(look(&retired), Err(Failure::Denied(_))));
 }
 
 #[test]
@@ -132,7 +137,67 @@ fn a_file_that_vanished_is_told() {
     let retired = first();
     let before = captured(&retired);
     folder.remove(SOURCE, LIVE);
-    assert!(matches!(capture(&retired), Err(Failure::NotFound(_))));
+    assert!(matches!(look(&retired), Err(Failure::NotFound(_))));
     assert!(matches!(apply(&retired, before.as_ref()), Err(Failure::NotFound(_))));
     assert!(matches!(rollback(&retired, before.as_ref()), Err(Failure::NotFound(_))));
+}
+
+#[test]
+fn a_key_that_was_added_after_the_plan_keeps_its_file() {
+    let folder = legacy();
+    let retired = first();
+    folder.put(SOURCE, LIVE, json!({"A": "1", "B": "2", "NEW_KEY": "the only one"}));
+    let Err(Failure::Conflict(why)) = look(&retired) else { panic!("the key has no copy") };
+    assert!(why.contains("source:payments/api.env has NEW_KEY without a linked copy"), "{why}");
+    assert!(why.contains("plan again") && !why.contains("the only one"), "{why}");
+    folder.put(SOURCE, LIVE, json!({"A": "1", "B": "2"}));
+    look(&retired).expect("the key was taken out again");
+    assert_eq!(folder.writes(), 0);
+}
+
+#[test]
+fn a_key_that_only_the_retirement_was_planned_with_keeps_its_file() {
+    let folder = legacy();
+    let copies = copies();
+    folder.put(SOURCE, LIVE, json!({"A": "1", "B": "2", "NEW_KEY": "made between two plans"}));
+    let change = plan(&copies).expect("a plan").changes.remove(0);
+    let Instruction::Retire(retired) = change.instruction().expect("an instruction") else { panic!("{change:?}") };
+    assert!(matches!(capture(&retired, &change.links), Err(Failure::Conflict(_))));
+}
+
+#[test]
+fn keys_that_were_copied_again_are_retired_with_their_new_values() {
+    let folder = legacy();
+    let retired = first();
+    folder.put(SOURCE, LIVE, json!({"A": "rotated", "B": "2"}));
+    let before = look(&retired).expect("each key has a copy").state;
+    apply(&retired, before.as_ref()).expect("applied");
+    assert_eq!(folder.get(SOURCE, ASIDE), Some(json!({"A": "rotated", "B": "2"})));
+}
+
+#[test]
+fn a_file_that_has_no_names_any_more_stays() {
+    let folder = legacy();
+    let retired = first();
+    folder.put(SOURCE, LIVE, json!(["A", "B"]));
+    assert!(matches!(look(&retired), Err(Failure::Conflict(_))));
+}
+
+#[test]
+fn a_whole_document_is_retired_whatever_it_grew() {
+    let folder = legacy();
+    let copies = copy::plan(&json!({"each": "file"}), None).expect("a plan").changes;
+    let change = plan(&copies).expect("a plan").changes.remove(0);
+    let Instruction::Retire(retired) = change.instruction().expect("an instruction") else { panic!("{change:?}") };
+    folder.put(SOURCE, LIVE, json!({"A": "1", "B": "2", "NEW_KEY": "copied again with the rest"}));
+    capture(&retired, &change.links).expect("the copy is of all of it");
+}
+
+#[test]
+fn pages_of_links_give_one_and_the_same_change() {
+    let _folder = legacy();
+    let copies = copies();
+    let (one, other) = (plan(&copies[..1]).expect("a plan").changes.remove(0), plan(&copies[1..]).expect("a plan").changes.remove(0));
+    assert_ne!(one.links, other.links);
+    assert_eq!(Change { links: Vec::new(), ..one }, Change { links: Vec::new(), ..other });
 }
