@@ -11,6 +11,7 @@ mod folder;
 mod instruction;
 mod kv;
 mod name;
+mod number;
 mod retire;
 mod walk;
 

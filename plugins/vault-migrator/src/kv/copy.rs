@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     SOURCE, TARGET,
+    constraint::Constraints,
     key::{Key, addressable},
     mount::{Kind, Mount},
     offer::{Offer, Sides, offer},
@@ -101,6 +102,8 @@ struct Cursor {
     not_addressable: u64,
     /// Changes so far.
     changes: u64,
+    /// What the policies say of a v1 source whose target is v2; none before they were read.
+    constraints: Option<Constraints>,
 }
 
 /// A page that is being made.
@@ -121,6 +124,8 @@ pub(crate) fn operation() -> Operation {
         role.kind("vault")
             .route(read("GET", "/v1/sys/internal/ui/mounts/{+path}"))
             .route(read("GET", "/v1/{+mount}/config"))
+            .route(read("LIST", "/v1/sys/policies/acl"))
+            .route(read("GET", "/v1/sys/policies/acl/{+path}"))
             .route(read("LIST", "/v1/{+mount}/metadata/{+path}").object(key))
             .route(read("GET", "/v1/{+mount}/metadata/{+path}").object(key))
             .route(read("GET", "/v1/{+mount}/data/{+path}").object(key))
@@ -182,6 +187,11 @@ pub(crate) fn plan(input: &Value, cursor: Option<&str>) -> Result<Page, Failure>
     }
     let sides = Sides { source, target };
     let mut draft = Draft::new(&input, &sides, cursor.unwrap_or_default());
+    if sides.loses_constraints() && draft.cursor.constraints.is_none() {
+        let (constraints, requests) = Constraints::read()?;
+        draft.cursor.constraints = Some(constraints);
+        draft.requests = requests;
+    }
     match &sides.source {
         Some(mount) => draft.keys(mount)?,
         None => draft.files()?,
@@ -263,10 +273,15 @@ impl<'p> Draft<'p> {
         let rest = path.strip_prefix(self.input.prefix.as_str()).unwrap_or(path);
         let prefix = self.input.target_prefix.as_ref().unwrap_or(&self.input.prefix);
         let target = Key::new(&self.sides.target.name, &format!("{prefix}{rest}"));
+        let key = origin.key().cloned();
         let offered = offer(self.input, self.sides, origin, target)?;
         self.requests += offered.requests;
         match offered.offer {
-            Offer::Change(change) => self.changes.push(*change),
+            Offer::Change(mut change) => {
+                let losses = self.cursor.constraints.iter().zip(&key).flat_map(|(constraints, key)| constraints.losses(key));
+                change.losses.extend(losses);
+                self.changes.push(*change);
+            }
             Offer::Unreadable => self.unreadable.push(path.to_owned()),
             Offer::NotAddressable => self.miss(path),
             Offer::Gone => {}
@@ -300,7 +315,8 @@ impl<'p> Draft<'p> {
     }
 }
 
-fn listed(names: &[String]) -> String {
+/// The first names, and how many more there are; for people.
+pub(crate) fn listed(names: &[String]) -> String {
     let printable = |name: &String| name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>();
     let first = names.iter().take(NAMED).map(printable).collect::<Vec<_>>().join(", ");
     match names.len().checked_sub(NAMED).filter(|more| *more > 0) {

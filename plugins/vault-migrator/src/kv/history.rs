@@ -6,9 +6,7 @@ use cutover_plugin::{Failure, fingerprint};
 use serde_json::{Value, json};
 
 use super::{key::Key, settings::Settings, store};
-
-/// The public header that counts numbers of an answer whose digits may have been lost.
-const INEXACT: &str = "cutover-inexact-numbers";
+use crate::number;
 
 /// One version.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,8 +34,8 @@ pub(crate) struct History {
     pub(crate) versions: BTreeMap<u64, Version>,
     /// What was read of its metadata; null for a document without.
     facts: Value,
-    /// Numbers whose digits may have been lost when they were read.
-    pub(crate) inexact: u64,
+    /// Where numbers are that KV v2 does not keep: see [`number`].
+    pub(crate) inexact: Vec<String>,
 }
 
 impl History {
@@ -49,7 +47,7 @@ impl History {
             current: metadata["current_version"].as_u64().unwrap_or_default(),
             versions: BTreeMap::new(),
             facts: Value::Null,
-            inexact: 0,
+            inexact: Vec::new(),
         };
         for (number, facts) in metadata["versions"].as_object().into_iter().flatten() {
             let number: u64 = number.parse().map_err(|_| Failure::internal(format!("{role}:{}: odd version number", key.full())))?;
@@ -61,7 +59,7 @@ impl History {
     }
 
     /// A key that is one document and has no settings.
-    pub(crate) fn single(value: Value, inexact: u64) -> Self {
+    pub(crate) fn single(value: Value, inexact: Vec<String>) -> Self {
         let facts = json!({ "single": value });
         let versions = BTreeMap::from([(1, Version::Live { value, deletion: None })]);
         Self { settings: Settings::default(), current: 1, versions, facts, inexact }
@@ -100,17 +98,12 @@ impl History {
             (404, None) => Err(Failure::unavailable(format!("{what}: it vanished while the key was read"))),
             _ => {
                 let deletion = facts.and_then(|facts| facts["deletion_time"].as_str()).filter(|time| !time.is_empty()).map(str::to_owned);
-                self.inexact += inexact(&response);
+                self.inexact.extend(number::inexact(&response));
                 let body = response.expect_success(&what)?.body.unwrap_or_default();
                 Ok(Version::Live { value: body["data"]["data"].clone(), deletion })
             }
         }
     }
-}
-
-/// The number of a response's numbers whose digits may have been lost.
-pub(crate) fn inexact(response: &cutover_plugin::Response) -> u64 {
-    response.header(INEXACT).and_then(|count| count.trim().parse().ok()).unwrap_or_default()
 }
 
 /// Changes when a key's metadata does, times and states included, but for the states of these versions. Not

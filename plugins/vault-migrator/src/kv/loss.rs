@@ -24,6 +24,8 @@ pub(crate) fn codes() -> Vec<LossCode> {
         LossCode::material("renumbered", "versions have other numbers at the target"),
         LossCode::material("number-precision", "numbers came from the source with other digits than were once written"),
         LossCode::inherent("lease-hint", "`ttl` and `lease` of a v1 secret give no lease duration in v2"),
+        LossCode::material("policy-constraints", "policies limit parameters of a v1 secret, or how it is wrapped: v2 takes no such rules"),
+        LossCode::material("policies-unread", "the source's policies may not be read: whether they limit parameters is not known"),
         LossCode::material("not-addressable", "names that no request can address are left out"),
         LossCode::material("mount-expiry", "the target's mount deletes versions earlier than the source does"),
         LossCode::inherent("settings-kept", "a merged key keeps its own settings: those of the source are not taken over"),
@@ -42,7 +44,8 @@ pub(crate) fn codes() -> Vec<LossCode> {
 pub(crate) fn of_copy(copied: &CopiedKv, source: &History, wanted: &Wanted) -> Vec<Loss> {
     let mut losses = Ledger(Vec::new());
     let versioned = copied.origin.is_versioned();
-    losses.add("number-precision", source.inexact, "numbers beyond 2^53 or of a form that a 64-bit float does not hold");
+    let inexact = if versioned { count(source.inexact.len()) } else { 0 };
+    losses.add("number-precision", inexact, "numbers beyond 2^53 or of a form that a 64-bit float does not hold");
     if copied.kind == Kind::V1 {
         let dropped = source.versions.len().saturating_sub(usize::from(source.latest().is_some()));
         losses.add("older-versions", count(dropped), "versions that are not the current one, or cannot be read");

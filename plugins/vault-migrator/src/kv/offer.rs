@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     SOURCE, TARGET,
-    copy::{Existing, History as HistoryChoice, Input},
+    copy::{Existing, History as HistoryChoice, Input, listed},
     history::{History, Version},
     key::Key,
     loss,
@@ -20,6 +20,13 @@ pub(crate) struct Sides {
     /// None for a folder.
     pub(crate) source: Option<Mount>,
     pub(crate) target: Mount,
+}
+
+impl Sides {
+    /// Whether rules on parameters that hold at the source cannot be written for the target.
+    pub(crate) fn loses_constraints(&self) -> bool {
+        self.target.kind == Kind::V2 && self.source.as_ref().is_some_and(|mount| mount.kind == Kind::V1)
+    }
 }
 
 /// What comes of a secret.
@@ -85,6 +92,12 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key) -
             }
             Existing::Refuse => conflict = Some("the target has this key; remove it or choose another `existing`".to_owned()),
         }
+    }
+    if copied.kind == Kind::V2 && !copied.origin.is_versioned() && !source.inexact.is_empty() {
+        let numbers = listed(&source.inexact);
+        conflict.get_or_insert_with(|| {
+            format!("KV v2 would answer with other digits than these numbers have: {numbers}; write them as text (in quotes) first")
+        });
     }
     let mut change = change(copied, &source, &wanted, there, equal)?;
     change.conflict = conflict;

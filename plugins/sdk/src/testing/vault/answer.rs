@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::folder::{decode, status},
+    super::{
+        folder::{decode, status},
+        number,
+    },
     Fate, Keys, Vault,
     stored::{Config, Stored},
 };
@@ -53,6 +56,9 @@ impl Vault {
             let options = if matches!(self.keys(role, &mount), Keys::V2(..)) { json!({ "version": "2" }) } else { json!({}) };
             return shown(json!({ "type": "kv", "options": options, "path": format!("{mount}/") }));
         }
+        if let Some(name) = path.strip_prefix("sys/policies/acl") {
+            return self.told_of_policies(role, name.trim_start_matches('/'));
+        }
         let Some(mount) = self.mount(role, path) else { return status(404) };
         let rest = path[mount.len()..].trim_start_matches('/').to_owned();
         let now = self.now;
@@ -62,7 +68,7 @@ impl Vault {
             Keys::V1(keys) => {
                 let Some(document) = keys.get(&rest).cloned() else { return status(404) };
                 let sealed = self.folder.seal(&document);
-                shown(sealed)
+                Response { headers: number::header(&document).into_iter().collect(), ..shown(sealed) }
             }
             Keys::V2(config, keys) => {
                 let config = *config;
@@ -82,6 +88,19 @@ impl Vault {
         }
     }
 
+    /// The list of policies, or what the host tells of one.
+    fn told_of_policies(&self, role: &str, name: &str) -> Response {
+        let of_role = self.policies.iter().filter(|((owner, _), _)| owner == role);
+        if name.is_empty() {
+            let names: Vec<&String> = of_role.map(|((_, name), _)| name).collect();
+            return shown(json!({ "keys": names }));
+        }
+        match self.policies.get(&(role.to_owned(), name.to_owned())) {
+            Some(told) => Response { status: 200, headers: vec![("cutover-policy-constraints".to_owned(), told.to_string())], body: None },
+            None => status(404),
+        }
+    }
+
     fn version(&mut self, stored: &Stored, number: u64, now: u64) -> Response {
         let number = if number == 0 { stored.current } else { number };
         let Some(revision) = stored.versions.get(&number) else { return status(404) };
@@ -90,12 +109,9 @@ impl Vault {
         let Some(document) = stored.live(number, now) else {
             return Response { status: 404, ..shown(json!({ "data": null, "metadata": facts })) };
         };
-        let mut inexact = 0;
-        let document = self.folder.seal(&rounded(document, &mut inexact));
-        let mut response = shown(json!({ "data": document, "metadata": facts }));
-        if inexact > 0 {
-            response.headers.push(("cutover-inexact-numbers".to_owned(), inexact.to_string()));
-        }
+        let sealed = self.folder.seal(&number::rounded(document));
+        let mut response = shown(json!({ "data": sealed, "metadata": facts }));
+        response.headers.extend(number::header(document));
         response
     }
 
@@ -181,24 +197,6 @@ fn listed<'k>(keys: impl Iterator<Item = &'k String>, folder: &str) -> Response 
     let below = keys.filter_map(|path| path.strip_prefix(&folder));
     let names: BTreeSet<&str> = below.map(|rest| rest.find('/').map_or(rest, |slash| &rest[..=slash])).collect();
     if names.is_empty() { status(404) } else { shown(json!({ "keys": names })) }
-}
-
-/// A document as a v2 read gives it: numbers went through a 64-bit float.
-fn rounded(document: &Value, inexact: &mut u32) -> Value {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match document {
-        Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), rounded(value, inexact))).collect::<Map<_, _>>().into(),
-        Value::Array(items) => items.iter().map(|item| rounded(item, inexact)).collect(),
-        Value::Number(number) => {
-            let float: f64 = number.to_string().parse().unwrap_or_default();
-            if float.abs() <= EXACT {
-                return document.clone();
-            }
-            *inexact += 1;
-            serde_json::from_str(&format!("{float:.0}")).unwrap_or_default()
-        }
-        other => other.clone(),
-    }
 }
 
 #[cfg(test)]
