@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::{key::Key, settings::Settings, store};
 use crate::number;
 
+/// Versions that a key can have here. A hook asks for each version of both sides, and the host allows a call 1,000 requests.
+pub(crate) const MOST: usize = 450;
+
 /// One version.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Version {
@@ -38,10 +41,36 @@ pub(crate) struct History {
     pub(crate) inexact: Vec<String>,
 }
 
+/// What a read of a key found.
+pub(crate) enum Reading {
+    /// There is no such key.
+    Absent,
+    /// All of it.
+    Whole(History),
+    /// More versions than were asked for: so many. None was read.
+    TooMany(usize),
+}
+
 impl History {
     /// Reads a key; none if there is none.
     pub(crate) fn read(role: &str, key: &Key) -> Result<Option<Self>, Failure> {
-        let Some(metadata) = store::metadata(role, key)? else { return Ok(None) };
+        match Self::read_up_to(role, key, MOST)? {
+            Reading::Absent => Ok(None),
+            Reading::Whole(history) => Ok(Some(history)),
+            Reading::TooMany(versions) => {
+                let text = format!("{role}:{} has {versions} versions, and {MOST} are the most that can be handled", key.full());
+                Err(Failure::unsupported(format!("{text}: leave it out with `skip`, or let it keep fewer (`max_versions`)")))
+            }
+        }
+    }
+
+    /// Reads a key if it has no more versions than this.
+    pub(crate) fn read_up_to(role: &str, key: &Key, most: usize) -> Result<Reading, Failure> {
+        let Some(metadata) = store::metadata(role, key)? else { return Ok(Reading::Absent) };
+        let versions = metadata["versions"].as_object().map_or(0, serde_json::Map::len);
+        if versions > most {
+            return Ok(Reading::TooMany(versions));
+        }
         let mut history = Self {
             settings: Settings::of(&metadata),
             current: metadata["current_version"].as_u64().unwrap_or_default(),
@@ -55,7 +84,7 @@ impl History {
             history.versions.insert(number, version);
         }
         history.facts = metadata;
-        Ok(Some(history))
+        Ok(Reading::Whole(history))
     }
 
     /// A key that is one document and has no settings.

@@ -114,6 +114,47 @@ fn every_page_keeps_within_what_one_call_may_ask() {
 }
 
 #[test]
+fn a_key_with_many_versions_begins_a_page_and_one_with_too_many_is_refused_by_name() {
+    let server = servers().install();
+    for number in 0..40 {
+        fill(&server, &format!("a{number:02}"), &vec![json!({"v": "1"}); 10]);
+    }
+    let most = |path: &str, versions: u64| {
+        server.change(SOURCE, MOUNT, path, |stored, _| stored.max_versions = versions);
+        fill(&server, path, &vec![json!({"v": "1"}); usize::try_from(versions).expect("a number")]);
+    };
+    most("b", 400);
+    let first = VaultMigrator::plan("copy-kv", &input(json!({})), &[], None).expect("a page");
+    assert_eq!(first.changes.len(), 40);
+    let before = server.requests().len();
+    let second = VaultMigrator::plan("copy-kv", &input(json!({})), &[], first.next.as_deref()).expect("a page");
+    assert_eq!((second.changes.len(), second.next, second.changes[0].conflict.clone()), (1, None, None));
+    assert!(server.requests().len() - before < 450);
+    most("c", 451);
+    let refused = VaultMigrator::plan("copy-kv", &input(json!({})), &[], first.next.as_deref());
+    // The page before it is whole; then it is refused.
+    let refused = refused.and_then(|page| VaultMigrator::plan("copy-kv", &input(json!({})), &[], page.next.as_deref()));
+    assert!(matches!(&refused, Err(Failure::Unsupported(text)) if text.contains("secret/c has 451 versions")), "{refused:?}");
+    let skipping = input(json!({"skip": ["c"]}));
+    assert!(VaultMigrator::plan("copy-kv", &skipping, &[], first.next.as_deref()).is_ok());
+}
+
+#[test]
+fn a_key_whose_copy_takes_more_requests_than_a_call_may_send_is_in_the_way() {
+    let server = servers().install();
+    server.change(SOURCE, MOUNT, "timed", |stored, _| stored.max_versions = 400);
+    fill(&server, "timed", &vec![json!({"v": "1"}); 400]);
+    let now = server.now();
+    server.change(SOURCE, MOUNT, "timed", |stored, _| (1..=400).for_each(|number| stored.schedule(number, now + number * 60_000)));
+    let change = &copies(json!({}))[0];
+    assert!(
+        change.conflict.as_deref().is_some_and(|text| text.contains("1612 requests") && text.contains("skip")),
+        "{:?}",
+        change.conflict
+    );
+}
+
+#[test]
 fn movement_of_the_source_or_the_target_changes_the_plan() {
     let server = servers().install();
     fill(&server, "a", &[json!({"v": "1"})]);
