@@ -180,6 +180,9 @@ fn just_before_a_key_is_removed_others_are_told_that_they_cannot_write_it() {
             let answer = server.ask("PUT", &format!("/v1/secret/data/{KEY}"), json!({"data": theirs(), "options": options}));
             assert_eq!(answer.status, 400, "{}", answer.body);
         }
+        let settings = json!({"custom_metadata": {"theirs": "yes"}});
+        let answer = server.ask("PUT", &format!("/v1/secret/metadata/{KEY}"), settings);
+        assert_eq!(answer.status, 400, "{}", answer.body);
     });
     let document = site.run("", 10);
     assert_eq!(document["ending"], "rolled-back", "{document:#}");

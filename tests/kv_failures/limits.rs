@@ -83,3 +83,21 @@ fn a_target_mount_that_deletes_everything_is_refused_until_that_is_accepted_by_n
     assert_eq!(back["ending"], "rolled-back", "{back:#}");
     assert_eq!(picture::keys(&target, "secret").len(), 0);
 }
+
+#[test]
+fn a_key_whose_metadata_is_guarded_is_copied_guarded_and_taken_back() {
+    let (source, target) = (OpenBao::start(), OpenBao::start());
+    write(&source, "app", json!({"n": 1}));
+    write(&source, "app", json!({"n": 2}));
+    source.must("PUT", "/v1/secret/metadata/app", json!({"custom_metadata": {"owner": "a"}, "metadata_cas_required": true}));
+    // The target guards all its keys besides.
+    target.must("POST", "/v1/secret/config", json!({"metadata_cas_required": true}));
+    let wanted = picture::keys(&source, "secret");
+    let site = Site::between(&source, &target, &target.url());
+    site.run("", 0);
+    assert_eq!(picture::keys(&target, "secret"), wanted);
+    assert_eq!(metadata(&target, "app")["metadata_cas_required"], true);
+    let back = site.document("rollback last --yes", 0);
+    assert_eq!(back["ending"], "rolled-back", "{back:#}");
+    assert_eq!(picture::keys(&target, "secret").len(), 0);
+}

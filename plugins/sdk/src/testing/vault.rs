@@ -5,7 +5,7 @@ mod stored;
 
 use std::{
     cell::{RefCell, RefMut},
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     rc::Rc,
 };
@@ -56,6 +56,7 @@ pub struct Vault {
     writes: usize,
     broken: Vec<(String, u16)>,
     policies: BTreeMap<(String, String), Value>,
+    unnumbered: BTreeSet<String>,
 }
 
 impl Vault {
@@ -86,6 +87,12 @@ impl Vault {
     /// One more policy of a server, with what the host tells of it: an array of `{"path", "rules"}`.
     pub fn policy(mut self, role: &str, name: &str, told: Value) -> Self {
         self.policies.insert((role.to_owned(), name.to_owned()), told);
+        self
+    }
+
+    /// A server that does not number metadata: Vault, where `OpenBao` does.
+    pub fn unnumbered(mut self, role: &str) -> Self {
+        self.unnumbered.insert(role.to_owned());
         self
     }
 
@@ -122,6 +129,15 @@ impl Vault {
         let now = self.now;
         let Keys::V2(_, keys) = self.keys(role, mount) else { panic!("{role}:{mount} is no v2 mount") };
         change(keys.entry(path.to_owned()).or_default(), now);
+    }
+
+    /// Somebody else sends a request of their own; what is answered is no concern of the test.
+    ///
+    /// # Panics
+    /// If the request has a path that is none.
+    pub fn as_somebody(&mut self, role: &str, request: &Request) {
+        let path = request.path.trim_start_matches("/v1/");
+        self.write(role, path, request).expect("a request of a test");
     }
 
     /// Somebody removes a key with everything.

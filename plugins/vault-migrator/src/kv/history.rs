@@ -112,6 +112,11 @@ impl History {
         Ok(digest(&store::metadata(role, key)?.unwrap_or_default(), apart_from))
     }
 
+    /// How often its metadata was written, where the server counts that.
+    pub(crate) fn metadata_number(&self) -> Option<u64> {
+        store::metadata_number(&self.facts)
+    }
+
     /// How many versions have been pruned.
     pub(crate) fn pruned(&self) -> u64 {
         self.versions.keys().next().map_or(self.current, |oldest| oldest - 1)
@@ -142,6 +147,7 @@ fn digest(facts: &Value, apart_from: &[u64]) -> String {
     for number in apart_from {
         versions[number.to_string()] = Value::Null;
     }
-    let names = ["single", "current_version", "max_versions", "cas_required", "delete_version_after", "custom_metadata"];
+    let names =
+        ["single", "current_version", "max_versions", "cas_required", "delete_version_after", "custom_metadata", "metadata_cas_required"];
     fingerprint(&json!([versions, names.map(|name| &facts[name])]))
 }

@@ -67,14 +67,15 @@ fn refuse_foreign(copied: &CopiedKv, history: &History, memo: Option<&Value>, ol
 }
 
 /// Removes a key that this change made. The servers remove whatever is there, without asking what it should be. So from here
-/// on nobody may write without naming the newest version; then that number is used up, so that who knew it can write no
-/// more; and only if nobody came in between is the key removed.
+/// on nobody may write without naming what they replace; then the next number is used up, so that who knew the newest one
+/// can write no more; and only if nobody came in between is the key removed.
 fn remove(copied: &CopiedKv, history: &History) -> Result<(), Failure> {
     let key = &copied.target;
     let mut closed = history.settings.clone();
     closed.limits.cas_required = true;
+    closed.limits.metadata_cas = closed.limits.metadata_cas.map(|_| true);
     if history.settings != closed {
-        store::write_metadata(TARGET, key, json!({ "cas_required": true }))?;
+        store::write_metadata(TARGET, key, guards(&closed), history.metadata_number())?;
     }
     let last = history.current + 1;
     let mine = writing::write(key, last, &json!({})).and_then(|()| match store::metadata(TARGET, key)? {
@@ -85,14 +86,23 @@ fn remove(copied: &CopiedKv, history: &History) -> Result<(), Failure> {
     match mine {
         Ok(()) => store::remove(TARGET, key),
         Err(failure @ Failure::Conflict(_)) => {
-            // It is somebody else's now, with the rule for writers that it had. A write to a key that is gone would make one.
-            if !history.settings.limits.cas_required && store::metadata(TARGET, key)?.is_some() {
-                store::write_metadata(TARGET, key, json!({ "cas_required": false }))?;
+            // It is somebody else's now, with the rules for writers that it had. A write to a key that is gone would make one.
+            if let Some(now) = store::metadata(TARGET, key)?.filter(|_| history.settings != closed) {
+                store::write_metadata(TARGET, key, guards(&history.settings), store::metadata_number(&now))?;
             }
             Err(failure)
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// The rules for writers, as fields of a write.
+fn guards(settings: &Settings) -> Value {
+    let mut fields = json!({ "cas_required": settings.limits.cas_required });
+    if let Some(required) = settings.limits.metadata_cas {
+        fields["metadata_cas_required"] = required.into();
+    }
+    fields
 }
 
 /// The old value becomes the newest version, ours are destroyed, the old settings come back.
@@ -119,7 +129,7 @@ fn unmerge(copied: &CopiedKv, history: &History, base: &Base, pre_image: &Value)
     store::change(Verb::Destroy, TARGET, &copied.target, &ours)?;
     let settings = Settings::parse(&pre_image["settings"]);
     if history.settings != settings {
-        store::write_metadata(TARGET, &copied.target, settings.fields())?;
+        store::write_metadata(TARGET, &copied.target, settings.fields(), history.metadata_number())?;
     }
     Ok(())
 }

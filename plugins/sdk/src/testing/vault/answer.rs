@@ -62,6 +62,7 @@ impl Vault {
         let Some(mount) = self.mount(role, path) else { return status(404) };
         let rest = path[mount.len()..].trim_start_matches('/').to_owned();
         let now = self.now;
+        let numbers = !self.unnumbered.contains(role);
         let list = request.method == "LIST";
         match self.keys(role, &mount) {
             Keys::V1(keys) if list => listed(keys.keys(), &rest),
@@ -74,9 +75,9 @@ impl Vault {
                 let config = *config;
                 let (infix, key) = rest.split_once('/').unwrap_or((&rest, ""));
                 match infix {
-                    "config" if key.is_empty() => shown(config.facts()),
+                    "config" if key.is_empty() => shown(config.facts(numbers)),
                     "metadata" if list => listed(keys.keys(), key),
-                    "metadata" => keys.get(key).map_or_else(|| status(404), |stored| shown(stored.metadata())),
+                    "metadata" => keys.get(key).map_or_else(|| status(404), |stored| shown(stored.metadata(numbers))),
                     "data" => {
                         let number = request.query.iter().find(|(name, _)| name == "version").and_then(|(_, number)| number.parse().ok());
                         let stored = keys.get(key).cloned();
@@ -115,7 +116,7 @@ impl Vault {
         response
     }
 
-    fn write(&mut self, role: &str, path: &str, request: &Request) -> Result<Response, Failure> {
+    pub(super) fn write(&mut self, role: &str, path: &str, request: &Request) -> Result<Response, Failure> {
         let Some(mount) = self.mount(role, path) else { return Ok(status(404)) };
         let rest = path[mount.len()..].trim_start_matches('/').to_owned();
         let body = match &request.body {
@@ -164,7 +165,15 @@ impl Vault {
                 return Ok(shown(json!({ "version": stored.current })));
             }
             ("metadata", _) if delete => drop(keys.remove(key)),
-            ("metadata", _) => keys.entry(key.to_owned()).or_default().set(&body),
+            ("metadata", _) => {
+                let stored = keys.entry(key.to_owned()).or_default();
+                if !stored.set(&body) {
+                    if *stored == Stored::default() {
+                        keys.remove(key);
+                    }
+                    return Ok(status(400));
+                }
+            }
             ("delete", Some(stored)) => stored.delete(&numbers, now),
             ("undelete", Some(stored)) => stored.undelete(&numbers, config, now),
             ("destroy", Some(stored)) => stored.destroy(&numbers),
@@ -177,12 +186,16 @@ impl Vault {
 }
 
 impl Config {
-    fn facts(self) -> Value {
-        json!({
+    fn facts(self, numbers: bool) -> Value {
+        let mut facts = json!({
             "max_versions": self.max_versions,
             "cas_required": self.cas_required,
             "delete_version_after": format!("{}s", self.delete_after),
-        })
+        });
+        if numbers {
+            facts["metadata_cas_required"] = false.into();
+        }
+        facts
     }
 }
 

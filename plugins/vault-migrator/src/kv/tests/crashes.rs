@@ -178,6 +178,47 @@ fn foreign_settings_in_the_middle_of_a_rollback_stay_with_the_key() {
 }
 
 #[test]
+fn foreign_settings_in_the_middle_of_a_copy_are_not_overwritten() {
+    for nth in 0..writes_of_a_copy() {
+        let (server, change) = server();
+        let before = captured(&change);
+        server.before_write(nth, |vault| {
+            let write = cutover_plugin::Request::put("v1/secret/metadata/k").json(json!({"custom_metadata": {"theirs": "yes"}}));
+            vault.as_somebody(TARGET, &write);
+        });
+        let result = apply(&server, &change, before.state.as_ref());
+        let stored = server.get(TARGET, MOUNT, "k").expect("a key");
+        assert_eq!(stored.custom, *json!({"theirs": "yes"}).as_object().expect("an object"), "write {nth}: {result:?}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_number_metadata_gets_and_loses_the_same() {
+    let server = servers().unnumbered(SOURCE).unnumbered(TARGET).install();
+    source(&server);
+    let change = &copies(json!({"recover_deleted": true}))[0];
+    assert!(!losses(change).iter().any(|(code, _)| *code == "metadata-cas"));
+    let there = there(&server, change);
+    back(change, &there);
+    assert_eq!(server.get(TARGET, MOUNT, "k"), None);
+}
+
+#[test]
+fn writes_of_metadata_are_guarded_at_the_target_as_at_the_source() {
+    for (vault, known) in [(servers(), true), (servers().unnumbered(TARGET), false)] {
+        let server = vault.install();
+        source(&server);
+        server.change(SOURCE, MOUNT, "k", |stored, _| stored.metadata_cas_required = true);
+        let change = &copies(json!({"recover_deleted": true}))[0];
+        assert_eq!(losses(change).contains(&("metadata-cas", 1)), !known);
+        let there = there(&server, change);
+        assert_eq!(server.get(TARGET, MOUNT, "k").expect("a key").metadata_cas_required, known);
+        back(change, &there);
+        assert_eq!(server.get(TARGET, MOUNT, "k"), None);
+    }
+}
+
+#[test]
 fn a_rollback_makes_no_key_where_somebody_removed_it() {
     let (server, change, there, writes) = copied();
     for nth in 0..writes {
