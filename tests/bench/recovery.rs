@@ -79,7 +79,7 @@ fn events(command: Command) -> Vec<Event> {
         Command::Capture { change, .. } => {
             vec![Event::Captured { change, present: false, moved: false, state: None, expected: state(change) }]
         }
-        Command::Apply { change, attempt } => vec![
+        Command::Apply { change, attempt, .. } => vec![
             Event::ApplyStarted { change, attempt },
             Event::WriteSent { change, write: 1, request: format!("PUT /items/{}", change.0) },
             Event::WriteAnswered { change, write: 1, status: 204 },

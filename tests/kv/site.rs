@@ -55,7 +55,7 @@ impl Site {
         for (here, there) in [
             ("http://127.0.0.1:8200", old.url().as_str()),
             ("http://127.0.0.1:8210", new.url().as_str()),
-            (r#"["deleted-version-data"]"#, r#"["deleted-version-data", "number-precision"]"#),
+            (r#"accept = ["#, r#"accept = ["number-precision", "#),
         ] {
             assert!(workflow.contains(here), "the shipped workflow has `{here}`");
             workflow = workflow.replace(here, there);

@@ -1,6 +1,8 @@
 //! The shipped workflows between real servers, and what goes wrong on the way: the program, the plugin, the policies.
 
 mod foreign;
+mod killed;
+mod limits;
 mod mishap;
 mod outage;
 mod picture;

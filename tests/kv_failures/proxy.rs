@@ -11,22 +11,31 @@ use cutover_tests::OpenBao;
 /// What is about to be forwarded: method and path as on the wire. `false` drops the connection without an answer.
 pub(crate) type Hook = Arc<dyn Fn(&str, &str) -> bool + Send + Sync>;
 
-/// Listens on loopback until the process ends; each connection carries one request.
+/// Listens on loopback until the process ends; each connection carries one request, which is told before it goes on.
 pub(crate) fn before(server: &OpenBao, hook: Hook) -> String {
+    listen(server, hook, Arc::new(|_, _| true))
+}
+
+/// The same, but a request is told once the server has answered it, before the answer goes back.
+pub(crate) fn after(server: &OpenBao, hook: Hook) -> String {
+    listen(server, Arc::new(|_, _| true), hook)
+}
+
+fn listen(server: &OpenBao, before: Hook, after: Hook) -> String {
     let upstream = server.url().trim_start_matches("http://").to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let (upstream, hook) = (upstream.clone(), Arc::clone(&hook));
+            let (upstream, before, after) = (upstream.clone(), Arc::clone(&before), Arc::clone(&after));
             // A broken connection is what some tests are about.
-            std::thread::spawn(move || drop(forward(stream, &upstream, &hook)));
+            std::thread::spawn(move || drop(forward(stream, &upstream, &before, &after)));
         }
     });
     url
 }
 
-fn forward(mut client: TcpStream, upstream: &str, hook: &Hook) -> std::io::Result<()> {
+fn forward(mut client: TcpStream, upstream: &str, before: &Hook, after: &Hook) -> std::io::Result<()> {
     let mut request = Vec::new();
     let mut part = [0; 8192];
     let end = loop {
@@ -49,7 +58,7 @@ fn forward(mut client: TcpStream, upstream: &str, hook: &Hook) -> std::io::Resul
     }
     let mut words = head.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    if !hook(method, path) {
+    if !before(method, path) {
         return client.shutdown(Shutdown::Both);
     }
     let mut server = TcpStream::connect(upstream)?;
@@ -58,6 +67,10 @@ fn forward(mut client: TcpStream, upstream: &str, hook: &Hook) -> std::io::Resul
     server.write_all(&request[..line])?;
     server.write_all(b"Connection: close\r\n")?;
     server.write_all(&request[line..])?;
-    std::io::copy(&mut server, &mut client)?;
+    let mut answer = Vec::new();
+    server.read_to_end(&mut answer)?;
+    if after(method, path) {
+        client.write_all(&answer)?;
+    }
     client.shutdown(Shutdown::Both)
 }

@@ -5,7 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     os::unix::net::UnixListener,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex, OnceLock},
 };
 
@@ -97,6 +97,11 @@ impl Site {
         let output = self.command(line).output().expect("the program starts");
         assert_eq!(output.status.code(), Some(exit), "{line}: {}", seen(&output));
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{line}: {error}: {}", seen(&output)))
+    }
+
+    /// Starts the program with these words and lets it go on; what it says goes nowhere.
+    pub(crate) fn start(&self, line: &str) -> Child {
+        self.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
     }
 
     fn command(&self, line: &str) -> Command {

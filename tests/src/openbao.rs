@@ -75,7 +75,7 @@ impl OpenBao {
         std::fs::write(folder.path().join("server.hcl"), audit).expect("a file");
         let port = two_free_ports();
         let output = File::create(folder.path().join("output")).expect("a file");
-        let mut command = Command::new(program);
+        let mut command = guarded(program);
         command.arg("server").arg(if tls { "-dev-tls" } else { "-dev" });
         command.arg(format!("-dev-root-token-id={ROOT}")).arg(format!("-dev-listen-address=127.0.0.1:{port}"));
         command.arg("-dev-no-store-token").arg(format!("-config={}", folder.path().join("server.hcl").display()));
@@ -83,7 +83,7 @@ impl OpenBao {
             command.arg(format!("-dev-tls-cert-dir={}", folder.path().display()));
         }
         command.env_clear().env("HOME", folder.path()).current_dir(folder.path());
-        command.stdin(Stdio::null()).stdout(output.try_clone().expect("a file")).stderr(output);
+        command.stdout(output.try_clone().expect("a file")).stderr(output);
         let child = Mutex::new(command.spawn().expect("the server starts"));
         let mut server = Self { child, folder, port, tls, unseal_key: String::new() };
         let begun = Instant::now();
@@ -155,7 +155,7 @@ impl OpenBao {
     /// If another thread panicked while it did this.
     pub fn stop(&self) {
         let mut child = self.child.lock().expect("no panic");
-        let _ = child.kill();
+        drop(child.stdin.take());
         let _ = child.wait();
     }
 
@@ -325,11 +325,20 @@ impl Drop for OpenBao {
 
 fn spawn_on_disk(program: &Path, folder: &Path) -> Child {
     let output = File::create(folder.join("output")).expect("a file");
-    let mut command = Command::new(program);
+    let mut command = guarded(program);
     command.arg("server").arg(format!("-config={}", folder.join("server.hcl").display()));
     command.env_clear().env("HOME", folder).current_dir(folder);
-    command.stdin(Stdio::null()).stdout(output.try_clone().expect("a file")).stderr(output);
+    command.stdout(output.try_clone().expect("a file")).stderr(output);
     command.spawn().expect("the server starts")
+}
+
+/// A server that is killed when its standard input is closed: so it ends with this process too, however that ends.
+fn guarded(program: &Path) -> Command {
+    const GUARD: &str =
+        r#"exec 3<&0; "$@" 3<&- </dev/null & server=$!; { read -r _ <&3; kill -9 "$server"; } & wait "$server"; kill "$!" 2>/dev/null"#;
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", GUARD, "guard"]).arg(program).stdin(Stdio::piped());
+    command
 }
 
 fn program() -> PathBuf {

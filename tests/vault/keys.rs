@@ -118,13 +118,44 @@ async fn digits_survive_us_and_what_the_server_may_have_lost_is_counted() {
         place.ask("PUT", &format!("/v1/secret/data/{name}"), json!({"data": document})).await;
     }
     // Version 1 keeps every digit: what we sent arrived, and what came we kept.
-    assert_eq!(read_back(&place, "/v1/one/long").await, (long.to_string(), Some("3".to_owned())));
+    assert_eq!(read_back(&place, "/v1/one/long").await, (long.to_string(), Some(r#"["/a","/b/0","/c"]"#.to_owned())));
     assert_eq!(read_back(&place, "/v1/one/exact").await, (exact.to_string(), None));
     assert_eq!(read_back(&place, "/v1/secret/data/exact").await, (exact.to_string(), None));
     // Version 2 rounds, and says nothing of it.
     let (rounded, warned) = read_back(&place, "/v1/secret/data/long").await;
     assert_eq!(rounded, r#"{"a":9007199254740992,"b":[1.2345678901234568e+22],"c":1.1,"d":1}"#);
-    assert_eq!(warned.as_deref(), Some("2"));
+    assert_eq!(warned.as_deref(), Some(r#"["/a","/b/0"]"#));
+}
+
+#[tokio::test]
+async fn what_version_2_makes_of_numbers_is_what_the_kind_foretells() {
+    let server = OpenBao::start();
+    server.mount_kv("one", 1);
+    let place = Place::of_root(&server).await;
+    for (text, made) in [
+        ("9007199254740991", "9007199254740991"),
+        ("-9007199254740993", "-9007199254740992"),
+        ("18446744073709551616", "18446744073709552000"),
+        ("12345678901234567890123", "1.2345678901234568e+22"),
+        ("1.2345678901234568e+22", "1.2345678901234568e+22"),
+        ("-3.25", "-3.25"),
+        ("1.10", "1.1"),
+        ("1.0", "1"),
+        ("0.1234567890123456", "0.1234567890123456"),
+        ("0.12345678901234567890", "0.12345678901234568"),
+        ("1e3", "1000"),
+        ("1.5e-9", "1.5e-9"),
+        ("1e-7", "1e-7"),
+        ("0.000001", "0.000001"),
+        ("-0", "-0"),
+    ] {
+        let document: Value = serde_json::from_str(&format!(r#"{{"n":{text}}}"#)).expect("JSON");
+        place.ask("PUT", "/v1/one/n", document.clone()).await;
+        place.ask("PUT", "/v1/secret/data/n", json!({"data": document})).await;
+        let foretold = (text != made).then(|| r#"["/n"]"#.to_owned());
+        assert_eq!(read_back(&place, "/v1/one/n").await, (document.to_string(), foretold), "{text}");
+        assert_eq!(read_back(&place, "/v1/secret/data/n").await.0, format!(r#"{{"n":{made}}}"#), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -2,3 +2,11 @@
 path "kv/*" {
   capabilities = ["read", "list"]
 }
+# Looks for policies that have rules on parameters, which KV v2 does not take. Without it that is not known: the plan has the
+# loss `policies-unread`.
+path "sys/policies/acl" {
+  capabilities = ["list"]
+}
+path "sys/policies/acl/*" {
+  capabilities = ["read"]
+}

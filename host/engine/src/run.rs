@@ -135,6 +135,12 @@ impl Run {
         &self.plan
     }
 
+    /// The number of the cohort, from 0, in which a change of a step is exposed.
+    #[must_use]
+    pub fn cohort_of(&self, change: ChangeNo) -> u32 {
+        self.steps[self.plan.change(change).step.index()].cohort_of(change)
+    }
+
     /// Takes note of an event.
     ///
     /// # Errors

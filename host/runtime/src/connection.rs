@@ -9,6 +9,7 @@ mod declaration;
 mod file;
 mod http;
 mod members;
+mod number;
 mod pace;
 mod vault;
 

@@ -1,5 +1,6 @@
 //! The one loop: ask the run what is next, perform it, journal the answer, tell the run.
 
+mod batch;
 mod ledger;
 mod look;
 mod movement;
@@ -176,7 +177,13 @@ impl Driver<'_> {
         // The ends of tasks are told by their answers.
         while self.tasks.try_join_next().is_some() {}
         let performer = self.performer.clone();
-        self.tasks.spawn(async move { performer.perform(command).await });
+        let batch = match command {
+            Command::Capture { change, .. } | Command::Recheck { change, .. } => {
+                Some((self.run.plan().change(change).step, self.run.cohort_of(change)))
+            }
+            _ => None,
+        };
+        self.tasks.spawn(async move { performer.perform(command, batch).await });
     }
 
     fn take(&mut self, answer: Answer) -> Result<(), DriveError> {

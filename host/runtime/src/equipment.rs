@@ -142,6 +142,17 @@ impl Equipment {
 }
 
 impl Seats {
+    /// Whether the backends can work now. Members of sets are left to the changes that are about them: one that is down is no
+    /// reason to wait with the others.
+    pub(crate) async fn health(&self) -> Result<(), Failure> {
+        for seat in self.roles.values() {
+            if let Opened::One(backend) = &seat.connected.opened {
+                backend.health().await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Who plays the role.
     pub(crate) fn seat(&self, role: &str) -> Option<&Seat> {
         self.roles.get(role)

@@ -11,6 +11,7 @@
 //! ```
 
 mod folder;
+mod number;
 mod vault;
 
 use std::cell::RefCell;

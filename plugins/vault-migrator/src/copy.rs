@@ -12,6 +12,7 @@ use crate::{
     folder,
     instruction::{Copied, Instruction},
     name::{self, FileName},
+    number,
     walk::walk,
 };
 
@@ -246,16 +247,25 @@ impl Piece {
 
     /// The document: read from the legacy file, or from where it was moved aside.
     pub(crate) fn read(&self) -> Result<Value, Failure> {
+        self.read_with_numbers().map(|(document, _)| document)
+    }
+
+    /// The same with where its numbers are that KV v2 does not keep; nothing of a file that was moved aside.
+    pub(crate) fn read_with_numbers(&self) -> Result<(Value, Vec<String>), Failure> {
         let gone = |what: &str| Failure::not_found(format!("{SOURCE}:{}: {what}", self.file));
-        let whole = match folder::read(SOURCE, &self.file)? {
-            Some(present) => present.value,
-            None => put_aside(&self.file)?.ok_or_else(|| gone("the file is there no longer"))?,
+        let (whole, mut inexact) = match folder::read_with_numbers(SOURCE, &self.file)? {
+            Some(read) => read,
+            None => (put_aside(&self.file)?.ok_or_else(|| gone("the file is there no longer"))?, Vec::new()),
         };
         let document = match &self.key {
             None => whole,
             Some(key) => whole.get(key).cloned().ok_or_else(|| gone(&format!("it has no key {} any more", key.escape_debug())))?,
         };
-        Ok(if self.wrapped { json!({ "value": document }) } else { document })
+        if let Some(key) = &self.key {
+            let place = number::pointer(key);
+            inexact.retain(|number| number.strip_prefix(&place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+        }
+        Ok((if self.wrapped { json!({ "value": document }) } else { document }, inexact))
     }
 
     /// What its copies lose because it is of a file.

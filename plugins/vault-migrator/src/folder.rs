@@ -6,9 +6,18 @@ use cutover_plugin::{
 };
 use serde_json::Value;
 
+use crate::number;
+
 /// A file's document, every scalar a token; none if there is no file.
 pub(crate) fn read(role: &str, path: &str) -> Result<Option<Present>, Failure> {
     Request::get(path).send(role)?.present(&format!("read {role}:{path}"))
+}
+
+/// The same with where its numbers are that KV v2 does not keep.
+pub(crate) fn read_with_numbers(role: &str, path: &str) -> Result<Option<(Value, Vec<String>)>, Failure> {
+    let response = Request::get(path).send(role)?;
+    let inexact = number::inexact(&response);
+    Ok(response.present(&format!("read {role}:{path}"))?.map(|present| (present.value, inexact)))
 }
 
 /// A file read as one text.

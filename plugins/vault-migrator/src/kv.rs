@@ -3,11 +3,12 @@
 //! - [`key`], [`store`]: what a key is, and the requests
 //! - [`mount`], [`settings`], [`history`]: what is read of a mount and of a key
 //! - [`wanted`]: what a copy should hold; the states that the host compares
-//! - [`copy`], [`offer`], [`walk`]: `copy-kv`, planned
+//! - [`copy`], [`offer`], [`walk`], [`constraint`]: `copy-kv`, planned
 //! - [`apply`], [`writing`], [`rollback`], [`single`]: there and back; [`single`] for targets without versions
 //! - [`retire`], [`destroy`]: `retire-kv`, `destroy-kv`
 
 pub(crate) mod apply;
+mod constraint;
 pub(crate) mod copy;
 pub(crate) mod destroy;
 mod duration;

@@ -12,6 +12,7 @@ mod folder;
 mod instruction;
 mod kv;
 mod name;
+mod number;
 mod retire;
 mod walk;
 
@@ -44,7 +45,7 @@ impl Migrator for VaultMigrator {
             destroy::NAME => destroy::plan(linked),
             kv::copy::NAME => kv::copy::plan(input, cursor),
             kv::retire::NAME => kv::retire::plan(linked, cursor),
-            kv::destroy::NAME => kv::destroy::plan(linked),
+            kv::destroy::NAME => kv::destroy::plan(linked, cursor),
             _ => Err(Failure::invalid_input(format!("there is no operation `{operation}`"))),
         }
     }

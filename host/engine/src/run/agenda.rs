@@ -132,7 +132,10 @@ impl Run {
                 Command::Recheck { change, link, target: self.plan.change(change).links[link as usize], attempt }
             }
             Stage::Capture { attempt } => Command::Capture { change, attempt },
-            Stage::Apply { attempt } => Command::Apply { change, attempt },
+            Stage::Apply { attempt } => {
+                let follows = self.chains.before[change.index()].iter().any(|before| self.changes[before.index()].written);
+                Command::Apply { change, attempt, follows }
+            }
             Stage::Compare { look, .. } => Command::Compare { change, attempt: look, effect },
             Stage::Check { attempt } => Command::Check { change, attempt },
             Stage::Prove { attempt } => Command::Prove { change, attempt },

@@ -71,7 +71,7 @@ fn a_write_during_a_pause_is_a_conflict_when_the_run_goes_on() {
 fn a_write_after_a_death_in_the_middle_of_ours_is_not_taken_back() {
     for forward_first in [false, true] {
         let mut world = one();
-        let Command::Apply { change, attempt } = until_apply(&mut world) else { panic!("an apply") };
+        let Command::Apply { change, attempt, .. } = until_apply(&mut world) else { panic!("an apply") };
         world.record(Event::ApplyStarted { change, attempt });
         world.record(Event::WriteSent { change, write: 1, request: "PUT /x".into() });
         world.values.insert("x".into(), "copy/a".into());
@@ -163,7 +163,7 @@ fn a_value_that_somebody_else_made_as_wanted_is_theirs() {
 #[test]
 fn a_lost_write_that_shows_later_is_ours() {
     let mut world = one();
-    let Command::Apply { change, attempt } = until_apply(&mut world) else { panic!("an apply") };
+    let Command::Apply { change, attempt, .. } = until_apply(&mut world) else { panic!("an apply") };
     world.record(Event::ApplyStarted { change, attempt });
     world.record(Event::WriteSent { change, write: 1, request: "PUT /x".into() });
     world.values.insert("x".into(), "copy/a".into());

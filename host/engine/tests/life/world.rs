@@ -139,7 +139,7 @@ impl World {
     fn unreachable(&mut self, command: Command) -> Event {
         let failure = Failure { case: FailureCase::Unavailable, code: None, text: "the server is sealed".into() };
         match command {
-            Command::Apply { change, attempt } => {
+            Command::Apply { change, attempt, .. } => {
                 self.record(Event::ApplyStarted { change, attempt });
                 Event::ApplyEnded { change, outcome: Outcome::Failed(failure) }
             }
@@ -168,7 +168,7 @@ impl World {
         }
         let event = match command {
             Command::Capture { change, .. } => self.capture(change),
-            Command::Apply { change, attempt } => {
+            Command::Apply { change, attempt, .. } => {
                 self.record(Event::ApplyStarted { change, attempt });
                 self.apply(change, attempt)
             }

@@ -27,13 +27,15 @@ use self::{
     folder::{Folder, FolderError, Stamp, TEMPORARY},
 };
 use super::{
-    Backend, ConnectionConfig, Kind, OpenError, Opening, SendError, WireBody, WireRequest, WireResponse, WireResponseBody, settings,
+    Backend, ConnectionConfig, Kind, OpenError, Opening, SendError, WireBody, WireRequest, WireResponse, WireResponseBody,
+    number::{self, INEXACT_HEADER},
+    settings,
 };
 use crate::{
     clock::BoxFuture,
     codec,
     hook::Form,
-    policy::{Code, KindRoute, KindTable, PUBLIC_HEADERS, RequestPath, Unlisted},
+    policy::{Code, KindRoute, KindTable, RequestPath, Unlisted},
 };
 
 /// Opens `file` connections.
@@ -58,7 +60,7 @@ impl Default for FileKind {
                 routes,
                 unlisted: Unlisted::Refused,
                 owned_headers: &[],
-                public_headers: PUBLIC_HEADERS,
+                public_headers: &["content-type", "etag", INEXACT_HEADER],
             }),
         }
     }
@@ -321,7 +323,11 @@ fn shown(mut content: Content, raw: bool) -> WireResponse {
     };
     // A document was asked for, and the file holds none: 415 as for any type that is not there.
     let status = if matches!(body, WireResponseBody::None) { 415 } else { 200 };
-    WireResponse { status, headers: vec![("etag".to_owned(), content.etag)], body, bytes }
+    let mut headers = vec![("etag".to_owned(), content.etag)];
+    if let WireResponseBody::Json(document) = &body {
+        headers.extend(number::before_kv2(document));
+    }
+    WireResponse { status, headers, body, bytes }
 }
 
 fn status(status: u16) -> WireResponse {

@@ -3,9 +3,9 @@
 //! It is HTTP with a table of its own ([`table`]). The host logs in ([`login`]) and keeps the token alive ([`token`]); what
 //! the server's answers say of its state is told apart from what they say of the request ([`wire`]).
 
+mod constraint;
 mod login;
 mod mounts;
-mod number;
 mod standing;
 mod table;
 mod token;
@@ -30,7 +30,7 @@ use super::{
     Access, Backend, ConnectionConfig, HttpKind, Kind, OpenError, Opening, SendError, WireBody, WireRequest, WireResponse,
     WireResponseBody,
     http::{Placement, place_of},
-    settings,
+    number, settings,
 };
 use crate::{
     clock::BoxFuture,
@@ -198,16 +198,16 @@ impl Backend for VaultBackend {
                 return Err(Code::REQUEST.failure(FailureCase::InvalidInput, text).into());
             }
             let is_read = request.method == "GET";
+            let is_policy = request.path.object().starts_with("v1/sys/policies/acl/");
             // A credential that the plugin was given to try is used as it is.
             let mut response = match &request.credential {
                 Some(_) => self.wire.send(&request).await?,
                 None => self.send_as_host(request).await?,
             };
             if let (true, WireResponseBody::Json(document)) = (is_read, &response.body) {
-                let count = values(document).map_or(0, number::inexact);
-                if count > 0 {
-                    response.headers.push((number::INEXACT_HEADER.to_owned(), count.to_string()));
-                }
+                let policy = document["data"]["policy"].as_str().filter(|_| is_policy);
+                let found = policy.map_or_else(|| inexact(document), constraint::header);
+                response.headers.extend(found);
             }
             Ok(response)
         })
@@ -250,9 +250,10 @@ impl Backend for VaultBackend {
     }
 }
 
-/// The values of a secret in an answer: of version 2 below `/data/data`, of version 1 below `/data`.
-fn values(document: &Value) -> Option<&Value> {
+/// Where the values of a secret in an answer are numbers that version 2 does not keep: its values are below `/data/data`,
+/// those of version 1 below `/data`.
+fn inexact(document: &Value) -> Option<(String, String)> {
     let data = document.get("data")?;
     let is_versioned = data.get("metadata").is_some_and(|metadata| metadata.get("created_time").is_some());
-    if is_versioned { data.get("data") } else { Some(data) }
+    if is_versioned { number::after_kv2(data.get("data")?) } else { number::before_kv2(data) }
 }

@@ -13,7 +13,12 @@ use cutover_engine::{
 };
 use futures_util::FutureExt as _;
 
-use super::{Answer, Answers, Memories, Outfit, ledger::ChangeLedger, probe::Prober};
+use super::{
+    Answer, Answers, Memories, Outfit,
+    batch::{Batch, Batches},
+    ledger::ChangeLedger,
+    probe::Prober,
+};
 use crate::{
     change_memory::ChangeMemory,
     equipment::Seats,
@@ -31,6 +36,7 @@ pub(super) struct Performer {
     memories: Memories,
     steps: Vec<Option<StepTools>>,
     pub(super) probers: Vec<Vec<Prober>>,
+    pub(super) batches: Batches,
 }
 
 /// What the hooks of one step work with.
@@ -77,14 +83,14 @@ impl Performer {
             steps.push(Some(StepTools { plugin, operation: Arc::new(operation), seats, verify_seats }));
             probers.push(planned.probes.iter().map(|probe| Prober::new(&outfit, probe, &plan)).collect::<Result<_, _>>()?);
         }
-        Ok(Self { plan, outfit, answers, memories: Memories::default(), steps, probers })
+        Ok(Self { plan, outfit, answers, memories: Memories::default(), steps, probers, batches: Batches::default() })
     }
 
     /// Performs a command; its event goes to the driver, also if this program panics on the way.
-    pub(super) async fn perform(self: Arc<Self>, command: Command) {
+    pub(super) async fn perform(self: Arc<Self>, command: Command, batch: Option<Batch>) {
         let answers = self.answers.clone();
         let _at_work = self.outfit.journal.at_work();
-        let event = AssertUnwindSafe(self.event_of(command)).catch_unwind().await;
+        let event = AssertUnwindSafe(self.event_of(command, batch)).catch_unwind().await;
         // Whatever the event says then, it was made of a log that somebody changed.
         if let Some(error) = self.outfit.sealed.damage() {
             return drop(answers.0.send(Answer::Damaged(error)).await);
@@ -108,7 +114,7 @@ impl Performer {
         }
     }
 
-    async fn event_of(&self, command: Command) -> Event {
+    async fn event_of(&self, command: Command, batch: Option<Batch>) -> Event {
         let change = match command {
             Command::Observe { step, probe, scope, sample } => return self.observe(step, probe, scope, sample).await,
             Command::Capture { change, .. }
@@ -122,9 +128,14 @@ impl Performer {
             | Command::BackCompare { change, .. }
             | Command::BackCheck { change, .. } => change,
         };
+        if let Some(batch) = batch
+            && let Err(failure) = self.begin(batch, change).await
+        {
+            return Event::HookFailed { change, failure };
+        }
         let result = match command {
             Command::Capture { attempt, .. } => self.capture(change, attempt).await,
-            Command::Apply { attempt, .. } => self.write(change, change, attempt, HookName::Apply, false).await,
+            Command::Apply { attempt, follows, .. } => self.write(change, change, attempt, HookName::Apply, follows).await,
             Command::Compare { attempt, effect, .. } => self.compare(change, attempt, effect).await,
             Command::Check { attempt, .. } => self.check(change, attempt).await,
             Command::Prove { attempt, .. } => self.prove(change, attempt).await,
@@ -136,6 +147,13 @@ impl Performer {
             Command::Observe { .. } => unreachable!("handled above"),
         };
         result.unwrap_or_else(|failure| Event::HookFailed { change, failure })
+    }
+
+    /// Who plays the roles of a change's hooks, and who those of its checks.
+    pub(super) fn seats_of(&self, change: ChangeNo) -> Result<(&Seats, &Seats), Failure> {
+        let tools = self.steps[self.plan.change(change).step.index()].as_ref();
+        let tools = tools.ok_or_else(|| defect("a change of a step without an operation".to_owned()))?;
+        Ok((&tools.seats, &tools.verify_seats))
     }
 
     pub(super) fn hands(&self, change: ChangeNo) -> Result<Hands<'_>, Failure> {
@@ -197,10 +215,11 @@ impl Performer {
         }
     }
 
-    /// Apply or rollback: the intent is journaled, then the hook is called.
-    async fn write(&self, change: ChangeNo, origin: ChangeNo, attempt: u32, name: HookName, over: bool) -> Result<Event, Failure> {
+    /// Apply or rollback: the intent is journaled, then the hook is called. `vouched` if what is there is not as the plan saw
+    /// it, nor this change's own, and may be replaced all the same: by the operator's word, or because the run itself wrote it.
+    async fn write(&self, change: ChangeNo, origin: ChangeNo, attempt: u32, name: HookName, vouched: bool) -> Result<Event, Failure> {
         let apply = name == HookName::Apply;
-        let started = if apply { Event::ApplyStarted { change, attempt } } else { Event::RollbackStarted { change, attempt, over } };
+        let started = if apply { Event::ApplyStarted { change, attempt } } else { Event::RollbackStarted { change, attempt, over: vouched } };
         let ended = move |outcome| if apply { Event::ApplyEnded { change, outcome } } else { Event::RollbackEnded { change, outcome } };
         let hands = match self.hands(change) {
             Ok(hands) => hands,
@@ -217,8 +236,13 @@ impl Performer {
             }
         };
         // A memo must be durable before the call that gets it; everything else is synced by the first write.
-        // A memo tells rollback what apply left there: with `over` something else is there, by the operator's word.
-        let memo = hands.memory.remembered().memo.clone().filter(|_| !over);
+        // A memo tells a hook what apply left there: `null` that the host answers for what is there now.
+        let memo = hands.memory.remembered().memo.clone();
+        let memo = match (apply, vouched) {
+            (true, true) => memo.or(Some(serde_json::Value::Null)),
+            (false, true) => Some(serde_json::Value::Null),
+            (_, false) => memo,
+        };
         let recorded = if memo.is_some() {
             self.answers.send_durable(&self.outfit.journal, started).await
         } else {

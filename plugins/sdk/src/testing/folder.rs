@@ -169,7 +169,8 @@ impl Folder {
 
     fn read(&mut self, role: &str, path: &str, raw: bool) -> Response {
         let Some(document) = self.documents.get(&key(role, path)).cloned() else { return status(404) };
-        let headers = vec![("etag".to_owned(), etag(path, &document))];
+        let mut headers = vec![("etag".to_owned(), etag(path, &document))];
+        headers.extend(super::number::header(&document).filter(|_| !raw));
         if !raw && path.ends_with(".retired") {
             return Response { headers, ..status(415) };
         }

@@ -5,7 +5,7 @@ mod stored;
 
 use std::{
     cell::{RefCell, RefMut},
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     rc::Rc,
 };
@@ -55,6 +55,8 @@ pub struct Vault {
     fates: VecDeque<(usize, Fate)>,
     writes: usize,
     broken: Vec<(String, u16)>,
+    policies: BTreeMap<(String, String), Value>,
+    unnumbered: BTreeSet<String>,
 }
 
 impl Vault {
@@ -79,6 +81,18 @@ impl Vault {
     pub fn v2(mut self, role: &str, mount: &str, max_versions: u64, delete_after: u64) -> Self {
         let config = Config { max_versions, delete_after, cas_required: false };
         self.mounts.insert((role.to_owned(), mount.to_owned()), Keys::V2(config, BTreeMap::new()));
+        self
+    }
+
+    /// One more policy of a server, with what the host tells of it: an array of `{"path", "rules"}`.
+    pub fn policy(mut self, role: &str, name: &str, told: Value) -> Self {
+        self.policies.insert((role.to_owned(), name.to_owned()), told);
+        self
+    }
+
+    /// A server that does not number metadata: Vault, where `OpenBao` does.
+    pub fn unnumbered(mut self, role: &str) -> Self {
+        self.unnumbered.insert(role.to_owned());
         self
     }
 
@@ -115,6 +129,26 @@ impl Vault {
         let now = self.now;
         let Keys::V2(_, keys) = self.keys(role, mount) else { panic!("{role}:{mount} is no v2 mount") };
         change(keys.entry(path.to_owned()).or_default(), now);
+    }
+
+    /// Somebody else sends a request of their own; what is answered is no concern of the test.
+    ///
+    /// # Panics
+    /// If the request has a path that is none.
+    pub fn as_somebody(&mut self, role: &str, request: &Request) {
+        let path = request.path.trim_start_matches("/v1/");
+        self.write(role, path, request).expect("a request of a test");
+    }
+
+    /// Somebody removes a key with everything.
+    ///
+    /// # Panics
+    /// If there is no such mount.
+    pub fn remove(&mut self, role: &str, mount: &str, path: &str) {
+        match self.keys(role, mount) {
+            Keys::V1(keys) => drop(keys.remove(path)),
+            Keys::V2(_, keys) => drop(keys.remove(path)),
+        }
     }
 
     fn keys(&mut self, role: &str, mount: &str) -> &mut Keys {
@@ -199,10 +233,7 @@ impl Server {
 
     /// Removes a key with everything.
     pub fn remove(&self, role: &str, mount: &str, path: &str) {
-        match self.vault().keys(role, mount) {
-            Keys::V1(keys) => drop(keys.remove(path)),
-            Keys::V2(_, keys) => drop(keys.remove(path)),
-        }
+        self.vault().remove(role, mount, path);
     }
 
     /// Somebody else acts just before the `nth` write from now, 0 being the next.

@@ -46,7 +46,13 @@ fn write(context: &Context, copied: &CopiedKv, wanted: &Wanted, present: Option<
     let current = present.map_or(0, |history| history.current);
     let fresh = wanted.slots.range(current + 1..).count();
     let changes = wanted.slots.values().any(|slot| !matches!(slot, Slot::Value { deletion: None, .. }));
-    let mut writing = Writing { copied, wanted, now: context.now, settings: present.map(|history| history.settings.clone()) };
+    let mut writing = Writing {
+        copied,
+        wanted,
+        now: context.now,
+        settings: present.map(|history| history.settings.clone()),
+        metadata_number: present.map_or(copied.to_limits.metadata_cas.map(|_| 0), History::metadata_number),
+    };
     let opening = opening(copied, wanted, present)?;
     let first = match fresh {
         _ if fresh > 1 || changes => opening,
@@ -55,12 +61,12 @@ fn write(context: &Context, copied: &CopiedKv, wanted: &Wanted, present: Option<
         _ => Settings { limits: Limits { cas_required: wanted.settings.limits.cas_required, ..opening.limits }, ..opening },
     };
     // A first version makes a key that has these settings by itself.
-    if present.is_some() || fresh == 0 || first != Settings::default() {
+    if present.is_some() || fresh == 0 || first != Settings::untouched(&copied.to_limits) {
         writing.set(first)?;
     }
     writing.versions(current)?;
     let silent = writing.states()?;
-    if writing.settings.clone().unwrap_or_default() != wanted.settings {
+    if writing.settings.clone().unwrap_or_else(|| Settings::untouched(&copied.to_limits)) != wanted.settings {
         writing.set(wanted.settings.clone())?;
     }
     close_source(copied)?;

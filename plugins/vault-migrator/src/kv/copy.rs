@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::{
     SOURCE, TARGET,
+    constraint::Constraints,
+    history,
     key::{Key, addressable},
     mount::{Kind, Mount},
     offer::{Offer, Sides, offer},
@@ -24,8 +26,11 @@ pub(crate) const NAME: &str = "copy-kv";
 /// Changes of one page of a plan.
 const PAGE: usize = 200;
 
-/// Requests of one page, with room below what the host allows one call for a key with many versions.
+/// Requests after which a page ends.
 const REQUESTS: u32 = 600;
+
+/// Requests of one call, with a little room below what the host allows.
+pub(super) const CALL: u32 = 950;
 
 /// Names that a refusal gives; it counts the others.
 const NAMED: usize = 5;
@@ -101,6 +106,8 @@ struct Cursor {
     not_addressable: u64,
     /// Changes so far.
     changes: u64,
+    /// What the policies say of a v1 source whose target is v2; none before they were read.
+    constraints: Option<Constraints>,
 }
 
 /// A page that is being made.
@@ -121,6 +128,8 @@ pub(crate) fn operation() -> Operation {
         role.kind("vault")
             .route(read("GET", "/v1/sys/internal/ui/mounts/{+path}"))
             .route(read("GET", "/v1/{+mount}/config"))
+            .route(read("LIST", "/v1/sys/policies/acl"))
+            .route(read("GET", "/v1/sys/policies/acl/{+path}"))
             .route(read("LIST", "/v1/{+mount}/metadata/{+path}").object(key))
             .route(read("GET", "/v1/{+mount}/metadata/{+path}").object(key))
             .route(read("GET", "/v1/{+mount}/data/{+path}").object(key))
@@ -182,6 +191,11 @@ pub(crate) fn plan(input: &Value, cursor: Option<&str>) -> Result<Page, Failure>
     }
     let sides = Sides { source, target };
     let mut draft = Draft::new(&input, &sides, cursor.unwrap_or_default());
+    if sides.loses_constraints() && draft.cursor.constraints.is_none() {
+        let (constraints, requests) = Constraints::read()?;
+        draft.cursor.constraints = Some(constraints);
+        draft.requests = requests;
+    }
     match &sides.source {
         Some(mount) => draft.keys(mount)?,
         None => draft.files()?,
@@ -217,7 +231,10 @@ impl<'p> Draft<'p> {
                 Met::Key(path) => {
                     let key = Key::new(&mount.name, path);
                     let origin = if mount.kind == Kind::V2 { Origin::Versioned(key) } else { Origin::Single(key) };
-                    self.take(origin, path)?;
+                    if self.take(origin, path, listed)?.is_break() {
+                        self.more = true;
+                        return Ok(ControlFlow::Break(()));
+                    }
                     path
                 }
             };
@@ -240,7 +257,8 @@ impl<'p> Draft<'p> {
             for piece in Piece::all(file, self.input.each)? {
                 let path = name::path_of(&piece.file, piece.key.as_deref());
                 if path.split('/').all(addressable) && piece.key.as_ref().is_none_or(|key| !key.contains('/')) {
-                    self.take(Origin::File(piece), &path)?;
+                    // A file has no versions: there is room.
+                    let _ = self.take(Origin::File(piece), &path, 0)?;
                 } else {
                     self.miss(&path);
                 }
@@ -259,19 +277,29 @@ impl<'p> Draft<'p> {
         self.cursor.not_addressable += 1;
     }
 
-    fn take(&mut self, origin: Origin, path: &str) -> Result<(), Failure> {
+    /// Plans one secret, unless it has more versions than this page has requests left.
+    fn take(&mut self, origin: Origin, path: &str, listed: u32) -> Result<ControlFlow<()>, Failure> {
+        // Both sides are read.
+        let left = CALL.saturating_sub(self.requests + listed) / 2;
+        let most = if self.changes.is_empty() { history::MOST } else { usize::try_from(left).unwrap_or(0).min(history::MOST) };
         let rest = path.strip_prefix(self.input.prefix.as_str()).unwrap_or(path);
         let prefix = self.input.target_prefix.as_ref().unwrap_or(&self.input.prefix);
         let target = Key::new(&self.sides.target.name, &format!("{prefix}{rest}"));
-        let offered = offer(self.input, self.sides, origin, target)?;
+        let key = origin.key().cloned();
+        let offered = offer(self.input, self.sides, origin, target, most)?;
         self.requests += offered.requests;
         match offered.offer {
-            Offer::Change(change) => self.changes.push(*change),
+            Offer::Change(mut change) => {
+                let losses = self.cursor.constraints.iter().zip(&key).flat_map(|(constraints, key)| constraints.losses(key));
+                change.losses.extend(losses);
+                self.changes.push(*change);
+            }
             Offer::Unreadable => self.unreadable.push(path.to_owned()),
             Offer::NotAddressable => self.miss(path),
             Offer::Gone => {}
+            Offer::Later => return Ok(ControlFlow::Break(())),
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     fn page(mut self) -> Result<Page, Failure> {
@@ -300,7 +328,8 @@ impl<'p> Draft<'p> {
     }
 }
 
-fn listed(names: &[String]) -> String {
+/// The first names, and how many more there are; for people.
+pub(crate) fn listed(names: &[String]) -> String {
     let printable = |name: &String| name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>();
     let first = names.iter().take(NAMED).map(printable).collect::<Vec<_>>().join(", ");
     match names.len().checked_sub(NAMED).filter(|more| *more > 0) {

@@ -1,6 +1,6 @@
 //! `destroy-kv`: keys of the source are removed for good. Nothing of it can be undone.
 
-use cutover_plugin::{Action, Change, Check, Failure, Loss, Operation, Page, Progress, Role, Route, Snapshot, Stage, fingerprint};
+use cutover_plugin::{Action, Change, Check, Failure, Loss, Operation, Page, Progress, Role, Route, Snapshot, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -10,8 +10,9 @@ use super::{
     key::Key,
     mount::Kind,
     origin::Origin,
-    retire::{join, refused, state},
+    retire::{REQUESTS, begin, join, refused, state},
     store,
+    wanted::entries,
 };
 use crate::instruction::Instruction;
 
@@ -39,22 +40,24 @@ pub(crate) fn operation() -> Operation {
     Operation::retire(NAME, "removes copied keys from the source for good: the way back ends").role(source).irreversible()
 }
 
-/// One change per key of the linked retirements or copies.
-pub(crate) fn plan(linked: &[Change]) -> Result<Page, Failure> {
+/// One change per key of the linked retirements or copies. The cursor is the number of links that earlier pages saw.
+pub(crate) fn plan(linked: &[Change], cursor: Option<&str>) -> Result<Page, Failure> {
     let mut changes: Vec<Change> = Vec::new();
-    for link in linked {
-        match link.instruction()? {
-            Instruction::RetireKv(retired) => {
-                let seen = retired.seen.clone();
-                join(&mut changes, &retired.key, link, |key, link| planned(key, Kind::V2, Some(seen), link))?;
-            }
-            Instruction::CopyKv(copied) => match &copied.origin {
-                Origin::Versioned(key) => join(&mut changes, key, link, |key, link| planned(key, Kind::V2, None, link))?,
-                Origin::Single(key) => join(&mut changes, key, link, |key, link| planned(key, Kind::V1, None, link))?,
+    let mut requests = 0;
+    for (number, link) in linked.iter().enumerate().skip(begin(cursor)?) {
+        if requests >= REQUESTS {
+            return Ok(Page { changes, next: Some(number.to_string()), output: None });
+        }
+        let (key, kind, seen) = match link.instruction()? {
+            Instruction::RetireKv(retired) => (retired.key, Kind::V2, Some(retired.seen)),
+            Instruction::CopyKv(copied) => match copied.origin {
+                Origin::Versioned(key) => (key, Kind::V2, None),
+                Origin::Single(key) => (key, Kind::V1, None),
                 Origin::File(_) => return Err(Failure::invalid_input("the copies are of files: delete these with `destroy-files`")),
             },
             _ => return Err(Failure::invalid_input(format!("`{NAME}` is linked to `retire-kv` or `copy-kv` only"))),
-        }
+        };
+        join(&mut changes, &key, link, |key, link| planned(key, kind, seen, link, &mut requests))?;
     }
     Ok(Page { changes, next: None, output: None })
 }
@@ -108,16 +111,15 @@ fn present(destroyed: &DestroyedKv) -> Result<Option<Value>, Failure> {
     })
 }
 
-fn planned(key: &Key, kind: Kind, planned_seen: Option<String>, link: &Change) -> Result<Change, Failure> {
+fn planned(key: &Key, kind: Kind, planned_seen: Option<String>, link: &Change, requests: &mut usize) -> Result<Change, Failure> {
     let full = key.full();
-    let destroyed = DestroyedKv { key: key.clone(), kind, seen: String::new() };
-    let state = present(&destroyed)?.ok_or_else(|| Failure::not_found(format!("{SOURCE}:{full} is there no longer")))?;
-    let seen = match (planned_seen, kind) {
-        (Some(seen), _) => seen,
-        (None, Kind::V1) => fingerprint(&state),
-        (None, Kind::V2) => History::read(SOURCE, key)?.unwrap_or_default().digest(&[]),
-    };
-    let versions = state["versions"].as_object().map_or(1, serde_json::Map::len);
+    let gone = || Failure::not_found(format!("{SOURCE}:{full} is there no longer"));
+    let origin = if kind == Kind::V1 { Origin::Single(key.clone()) } else { Origin::Versioned(key.clone()) };
+    let history = origin.read()?.ok_or_else(gone)?;
+    *requests += 1 + history.versions.len();
+    let seen = planned_seen.unwrap_or_else(|| history.digest(&[]));
+    let destroyed = DestroyedKv { key: key.clone(), kind, seen };
+    let versions = entries(&history).len();
     let summary = format!("remove {full} for good: {versions} version{} with data", if versions == 1 { "" } else { "s" });
     let count = u32::try_from(versions).unwrap_or(u32::MAX).max(1);
     let mut change = Change::new(Action::Remove, key.object(SOURCE))
@@ -126,5 +128,5 @@ fn planned(key: &Key, kind: Kind, planned_seen: Option<String>, link: &Change) -
         .by_hand(format!("cannot be undone: restore {full} from a backup of the source"))
         .loss(Loss { count, ..Loss::new("destroyed-at-source", "versions, and the key's metadata") });
     change.group.clone_from(&link.group);
-    change.instruct(&Instruction::DestroyKv(DestroyedKv { seen, ..destroyed }))
+    change.instruct(&Instruction::DestroyKv(destroyed))
 }

@@ -6,9 +6,10 @@ use cutover_plugin::{Failure, fingerprint};
 use serde_json::{Value, json};
 
 use super::{key::Key, settings::Settings, store};
+use crate::number;
 
-/// The public header that counts numbers of an answer whose digits may have been lost.
-const INEXACT: &str = "cutover-inexact-numbers";
+/// Versions that a key can have here. A hook asks for each version of both sides, and the host allows a call 1,000 requests.
+pub(crate) const MOST: usize = 450;
 
 /// One version.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,20 +37,46 @@ pub(crate) struct History {
     pub(crate) versions: BTreeMap<u64, Version>,
     /// What was read of its metadata; null for a document without.
     facts: Value,
-    /// Numbers whose digits may have been lost when they were read.
-    pub(crate) inexact: u64,
+    /// Where numbers are that KV v2 does not keep: see [`number`].
+    pub(crate) inexact: Vec<String>,
+}
+
+/// What a read of a key found.
+pub(crate) enum Reading {
+    /// There is no such key.
+    Absent,
+    /// All of it.
+    Whole(History),
+    /// More versions than were asked for: so many. None was read.
+    TooMany(usize),
 }
 
 impl History {
     /// Reads a key; none if there is none.
     pub(crate) fn read(role: &str, key: &Key) -> Result<Option<Self>, Failure> {
-        let Some(metadata) = store::metadata(role, key)? else { return Ok(None) };
+        match Self::read_up_to(role, key, MOST)? {
+            Reading::Absent => Ok(None),
+            Reading::Whole(history) => Ok(Some(history)),
+            Reading::TooMany(versions) => {
+                let text = format!("{role}:{} has {versions} versions, and {MOST} are the most that can be handled", key.full());
+                Err(Failure::unsupported(format!("{text}: leave it out with `skip`, or let it keep fewer (`max_versions`)")))
+            }
+        }
+    }
+
+    /// Reads a key if it has no more versions than this.
+    pub(crate) fn read_up_to(role: &str, key: &Key, most: usize) -> Result<Reading, Failure> {
+        let Some(metadata) = store::metadata(role, key)? else { return Ok(Reading::Absent) };
+        let versions = metadata["versions"].as_object().map_or(0, serde_json::Map::len);
+        if versions > most {
+            return Ok(Reading::TooMany(versions));
+        }
         let mut history = Self {
             settings: Settings::of(&metadata),
             current: metadata["current_version"].as_u64().unwrap_or_default(),
             versions: BTreeMap::new(),
             facts: Value::Null,
-            inexact: 0,
+            inexact: Vec::new(),
         };
         for (number, facts) in metadata["versions"].as_object().into_iter().flatten() {
             let number: u64 = number.parse().map_err(|_| Failure::internal(format!("{role}:{}: odd version number", key.full())))?;
@@ -57,11 +84,11 @@ impl History {
             history.versions.insert(number, version);
         }
         history.facts = metadata;
-        Ok(Some(history))
+        Ok(Reading::Whole(history))
     }
 
     /// A key that is one document and has no settings.
-    pub(crate) fn single(value: Value, inexact: u64) -> Self {
+    pub(crate) fn single(value: Value, inexact: Vec<String>) -> Self {
         let facts = json!({ "single": value });
         let versions = BTreeMap::from([(1, Version::Live { value, deletion: None })]);
         Self { settings: Settings::default(), current: 1, versions, facts, inexact }
@@ -85,6 +112,11 @@ impl History {
         Ok(digest(&store::metadata(role, key)?.unwrap_or_default(), apart_from))
     }
 
+    /// How often its metadata was written, where the server counts that.
+    pub(crate) fn metadata_number(&self) -> Option<u64> {
+        store::metadata_number(&self.facts)
+    }
+
     /// How many versions have been pruned.
     pub(crate) fn pruned(&self) -> u64 {
         self.versions.keys().next().map_or(self.current, |oldest| oldest - 1)
@@ -100,17 +132,12 @@ impl History {
             (404, None) => Err(Failure::unavailable(format!("{what}: it vanished while the key was read"))),
             _ => {
                 let deletion = facts.and_then(|facts| facts["deletion_time"].as_str()).filter(|time| !time.is_empty()).map(str::to_owned);
-                self.inexact += inexact(&response);
+                self.inexact.extend(number::inexact(&response));
                 let body = response.expect_success(&what)?.body.unwrap_or_default();
                 Ok(Version::Live { value: body["data"]["data"].clone(), deletion })
             }
         }
     }
-}
-
-/// The number of a response's numbers whose digits may have been lost.
-pub(crate) fn inexact(response: &cutover_plugin::Response) -> u64 {
-    response.header(INEXACT).and_then(|count| count.trim().parse().ok()).unwrap_or_default()
 }
 
 /// Changes when a key's metadata does, times and states included, but for the states of these versions. Not
@@ -120,6 +147,7 @@ fn digest(facts: &Value, apart_from: &[u64]) -> String {
     for number in apart_from {
         versions[number.to_string()] = Value::Null;
     }
-    let names = ["single", "current_version", "max_versions", "cas_required", "delete_version_after", "custom_metadata"];
+    let names =
+        ["single", "current_version", "max_versions", "cas_required", "delete_version_after", "custom_metadata", "metadata_cas_required"];
     fingerprint(&json!([versions, names.map(|name| &facts[name])]))
 }

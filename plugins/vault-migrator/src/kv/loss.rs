@@ -24,8 +24,11 @@ pub(crate) fn codes() -> Vec<LossCode> {
         LossCode::material("renumbered", "versions have other numbers at the target"),
         LossCode::material("number-precision", "numbers came from the source with other digits than were once written"),
         LossCode::inherent("lease-hint", "`ttl` and `lease` of a v1 secret give no lease duration in v2"),
+        LossCode::material("policy-constraints", "policies limit parameters of a v1 secret, or how it is wrapped: v2 takes no such rules"),
+        LossCode::material("policies-unread", "the source's policies may not be read: whether they limit parameters is not known"),
         LossCode::material("not-addressable", "names that no request can address are left out"),
         LossCode::material("mount-expiry", "the target's mount deletes versions earlier than the source does"),
+        LossCode::material("metadata-cas", "the target's server has no rule by which writes of metadata must name what they replace"),
         LossCode::inherent("settings-kept", "a merged key keeps its own settings: those of the source are not taken over"),
         advances(LossCode::inherent(
             "rollback-advances",
@@ -42,11 +45,12 @@ pub(crate) fn codes() -> Vec<LossCode> {
 pub(crate) fn of_copy(copied: &CopiedKv, source: &History, wanted: &Wanted) -> Vec<Loss> {
     let mut losses = Ledger(Vec::new());
     let versioned = copied.origin.is_versioned();
-    losses.add("number-precision", source.inexact, "numbers beyond 2^53 or of a form that a 64-bit float does not hold");
+    let inexact = if versioned { count(source.inexact.len()) } else { 0 };
+    losses.add("number-precision", inexact, "numbers beyond 2^53 or of a form that a 64-bit float does not hold");
     if copied.kind == Kind::V1 {
         let dropped = source.versions.len().saturating_sub(usize::from(source.latest().is_some()));
         losses.add("older-versions", count(dropped), "versions that are not the current one, or cannot be read");
-        let plain = source.settings.custom.is_empty() && source.settings.limits == Limits::default();
+        let plain = source.settings.custom.is_empty() && source.settings.limits.in_force() == Limits::default();
         losses.add("key-metadata", u64::from(versioned && !plain), "custom metadata or limits of the key");
         losses.add("empty-document", u64::from(source.latest().is_some_and(is_empty)), "the current version is empty");
         losses.add("version-times", u64::from(versioned && source.latest().is_some()), "the time of the current version");
@@ -81,8 +85,10 @@ pub(crate) fn of_copy(copied: &CopiedKv, source: &History, wanted: &Wanted) -> V
         mount_expiry(copied, source, wanted),
         "versions that the target's mount deletes by its `delete_version_after`",
     );
+    let guarded = [&source.settings.limits, &copied.from_limits].iter().any(|limits| limits.metadata_cas == Some(true));
+    losses.add("metadata-cas", u64::from(guarded && copied.to_limits.metadata_cas.is_none()), "`metadata_cas_required`");
     if let Some(base) = &copied.base {
-        let other = source.settings.custom != base.settings.custom || source.settings.limits != base.settings.limits;
+        let other = source.settings.custom != base.settings.custom || source.settings.limits.in_force() != base.settings.limits.in_force();
         losses.add("settings-kept", u64::from(versioned && other), "custom metadata and limits of the source");
         losses.add("rollback-advances", 1, "a rollback writes the old value as the newest version");
     }

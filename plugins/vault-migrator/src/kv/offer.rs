@@ -5,13 +5,13 @@ use serde_json::json;
 
 use super::{
     SOURCE, TARGET,
-    copy::{Existing, History as HistoryChoice, Input},
-    history::{History, Version},
+    copy::{CALL, Existing, History as HistoryChoice, Input, listed},
+    history::{self, History, Reading, Version},
     key::Key,
     loss,
     mount::{Kind, Mount},
     origin::{Base, CopiedKv, Numbering, Origin},
-    wanted::{Found, Wanted, kept},
+    wanted::{Found, Slot, Wanted, kept},
 };
 use crate::{copy::Piece, instruction::Instruction};
 
@@ -20,6 +20,13 @@ pub(crate) struct Sides {
     /// None for a folder.
     pub(crate) source: Option<Mount>,
     pub(crate) target: Mount,
+}
+
+impl Sides {
+    /// Whether rules on parameters that hold at the source cannot be written for the target.
+    pub(crate) fn loses_constraints(&self) -> bool {
+        self.target.kind == Kind::V2 && self.source.as_ref().is_some_and(|mount| mount.kind == Kind::V1)
+    }
 }
 
 /// What comes of a secret.
@@ -31,6 +38,8 @@ pub(crate) enum Offer {
     NotAddressable,
     /// It vanished between the list and the read.
     Gone,
+    /// It has more versions than may be read now: it begins the next page.
+    Later,
 }
 
 /// A secret as it was read, and requests that took.
@@ -39,9 +48,15 @@ pub(crate) struct Offered {
     pub(crate) requests: u32,
 }
 
-/// Plans the copy of one secret.
-pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key) -> Result<Offered, Failure> {
-    let source = match origin.read() {
+/// Plans the copy of one secret, if it has no more versions than this.
+pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key, most: usize) -> Result<Offered, Failure> {
+    let source = match read(&origin, most) {
+        Ok(Reading::TooMany(_)) => return Ok(Offered { offer: Offer::Later, requests: 1 }),
+        Ok(Reading::Absent) => Ok(None),
+        Ok(Reading::Whole(history)) => Ok(Some(history)),
+        Err(failure) => Err(failure),
+    };
+    let source = match source {
         Ok(Some(source)) => source,
         Ok(None) => return Ok(Offered { offer: Offer::Gone, requests: 1 }),
         Err(Failure::Denied(_)) if origin.key().is_some() => return Ok(Offered { offer: Offer::Unreadable, requests: 1 }),
@@ -65,8 +80,8 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key) -
         Err(Failure::InvalidInput(_)) => return Ok(not_addressable()),
         found => found?,
     };
-    let requests = u32::try_from(3 + source.versions.len() + found.history.as_ref().map_or(0, |history| history.versions.len()));
-    let requests = requests.unwrap_or(u32::MAX);
+    let asked = u32::try_from(3 + source.versions.len() + found.history.as_ref().map_or(0, |history| history.versions.len()));
+    let asked = asked.unwrap_or(u32::MAX);
     let mut wanted = Wanted::of(&copied, &source);
     let there = found.history.is_some() || found.single.is_some();
     let (mut equal, mut conflict) = (false, None);
@@ -86,9 +101,36 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key) -
             Existing::Refuse => conflict = Some("the target has this key; remove it or choose another `existing`".to_owned()),
         }
     }
+    if copied.kind == Kind::V2 && !copied.origin.is_versioned() && !source.inexact.is_empty() {
+        let numbers = listed(&source.inexact);
+        conflict.get_or_insert_with(|| {
+            format!("KV v2 would answer with other digits than these numbers have: {numbers}; write them as text (in quotes) first")
+        });
+    }
+    let needed = requests(&copied, &source, found.history.as_ref(), &wanted);
+    if !equal && needed > usize::try_from(CALL).unwrap_or(usize::MAX) {
+        conflict
+            .get_or_insert_with(|| format!("its versions take {needed} requests, and one call may send {CALL}: leave it out with `skip`"));
+    }
     let mut change = change(copied, &source, &wanted, there, equal)?;
     change.conflict = conflict;
-    Ok(Offered { offer: Offer::Change(Box::new(change)), requests })
+    Ok(Offered { offer: Offer::Change(Box::new(change)), requests: asked })
+}
+
+/// Reads a secret; a key with more versions than can be handled at all is refused by name.
+fn read(origin: &Origin, most: usize) -> Result<Reading, Failure> {
+    match origin {
+        Origin::Versioned(key) if most < history::MOST => History::read_up_to(SOURCE, key, most),
+        _ => Ok(origin.read()?.map_or(Reading::Absent, Reading::Whole)),
+    }
+}
+
+/// The most requests that one attempt of a copy can take: both sides are read, each version may need a timer of its own, and
+/// one that is recovered is undeleted, read and deleted.
+fn requests(copied: &CopiedKv, source: &History, present: Option<&History>, wanted: &Wanted) -> usize {
+    let timed = wanted.slots.values().filter(|slot| matches!(slot, Slot::Value { deletion: Some(_), .. })).count();
+    let there = present.map_or(0, |present| present.versions.len());
+    12 + source.versions.len() + there + wanted.slots.len() + 2 * timed + 3 * copied.recover.len()
 }
 
 fn not_addressable() -> Offered {

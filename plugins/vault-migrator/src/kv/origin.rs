@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 
 use super::{
     SOURCE,
-    history::{self, History},
+    history::History,
     key::Key,
     mount::Kind,
     settings::{Limits, Settings},
     store,
 };
-use crate::copy;
+use crate::{copy, number};
 
 /// One secret of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,10 +76,10 @@ impl Origin {
         match self {
             Self::Versioned(key) => History::read(SOURCE, key),
             Self::Single(key) => Ok(store::single(SOURCE, key)?.map(|response| {
-                let inexact = history::inexact(&response);
+                let inexact = number::inexact(&response);
                 History::single(response.body.unwrap_or_default()["data"].clone(), inexact)
             })),
-            Self::File(piece) => piece.read().map(|document| Some(History::single(document, 0))),
+            Self::File(piece) => piece.read_with_numbers().map(|(document, inexact)| Some(History::single(document, inexact))),
         }
     }
 

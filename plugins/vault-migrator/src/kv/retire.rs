@@ -40,14 +40,13 @@ pub(crate) fn operation() -> Operation {
 }
 
 /// Requests after which a page of a plan ends, with room below what the host allows one call for a key with many versions.
-const REQUESTS: usize = 300;
+pub(crate) const REQUESTS: usize = 300;
 
 /// One change per key of the linked copies. The cursor is the number of copies that earlier pages saw.
 pub(crate) fn plan(linked: &[Change], cursor: Option<&str>) -> Result<Page, Failure> {
     let mut changes: Vec<Change> = Vec::new();
-    let begin: usize = cursor.map_or(Ok(0), str::parse).map_err(|_| Failure::invalid_input("the cursor is not of this plugin"))?;
     let mut requests = 0;
-    for (number, copy) in linked.iter().enumerate().skip(begin) {
+    for (number, copy) in linked.iter().enumerate().skip(begin(cursor)?) {
         if requests >= REQUESTS {
             return Ok(Page { changes, next: Some(number.to_string()), output: None });
         }
@@ -64,6 +63,11 @@ pub(crate) fn plan(linked: &[Change], cursor: Option<&str>) -> Result<Page, Fail
         }
     }
     Ok(Page { changes, next: None, output: None })
+}
+
+/// The number of linked changes that earlier pages saw.
+pub(crate) fn begin(cursor: Option<&str>) -> Result<usize, Failure> {
+    cursor.map_or(Ok(0), str::parse).map_err(|_| Failure::invalid_input("the cursor is not of this plugin"))
 }
 
 /// Adds a link to the change of a key, or makes that change.

@@ -26,7 +26,7 @@ pub(crate) fn rollback(copied: &CopiedKv, pre_image: Option<&Value>, memo: Optio
         (Kind::V1, ..) => single::rollback(copied, &found, pre_image, memo)?,
         (Kind::V2, Some(history), None, None) => {
             refuse_foreign(copied, history, memo, None)?;
-            store::remove(TARGET, &copied.target)?;
+            remove(copied, history)?;
         }
         (Kind::V2, Some(history), Some(base), Some(pre_image)) => {
             refuse_foreign(copied, history, memo, Some(&pre_image["latest"]))?;
@@ -41,7 +41,7 @@ pub(crate) fn rollback(copied: &CopiedKv, pre_image: Option<&Value>, memo: Optio
 /// written can only be the beginning of what the source has. `old` is what an earlier attempt to go back wrote.
 fn refuse_foreign(copied: &CopiedKv, history: &History, memo: Option<&Value>, old: Option<&Value>) -> Result<(), Failure> {
     let added = || history.versions.iter().filter(|(number, _)| **number > copied.base());
-    if !added().any(|(_, version)| matches!(version, Version::Live { .. })) {
+    if added().all(|(_, version)| *version == Version::Destroyed) {
         return Ok(());
     }
     let wanted = if memo.is_none() { Some(Wanted::of(copied, &copied.source()?)) } else { None };
@@ -49,18 +49,60 @@ fn refuse_foreign(copied: &CopiedKv, history: &History, memo: Option<&Value>, ol
     let wrote = memo.map(|memo| &memo["wrote"]).or(planned).unwrap_or(&Value::Null);
     // What was recovered for the time of one read cannot be compared any more.
     let recovered = |number: &u64| wanted.as_ref().is_some_and(|wanted| matches!(wanted.slots.get(number), Some(Slot::Recovered(_))));
+    let last = wrote["current"].as_u64().filter(|_| old.is_none());
     let ours = |(number, version): (&u64, &Version)| match version {
         Version::Live { value, .. } => {
             let written = &wrote["versions"][number.to_string()]["value"];
-            *value == json!({}) || written == value || old == Some(value) || recovered(number)
+            // Empty ones are tombstones: of the copy, or of an earlier attempt to go back, after the last that was written.
+            let tombstone = (written.is_null() || memo.is_none()) && *value == json!({});
+            tombstone || written == value || old == Some(value) || recovered(number)
         }
-        Version::Deleted | Version::Destroyed => true,
+        Version::Deleted => last.is_none_or(|last| *number <= last),
+        Version::Destroyed => true,
     };
-    let newer = old.is_none() && wrote["current"].as_u64().is_some_and(|current| history.current > current);
-    if newer || !added().all(ours) {
+    if !added().all(ours) {
         return Err(conflict(copied, "has versions that this change did not write"));
     }
     Ok(())
+}
+
+/// Removes a key that this change made. The servers remove whatever is there, without asking what it should be. So from here
+/// on nobody may write without naming what they replace; then the next number is used up, so that who knew the newest one
+/// can write no more; and only if nobody came in between is the key removed.
+fn remove(copied: &CopiedKv, history: &History) -> Result<(), Failure> {
+    let key = &copied.target;
+    let mut closed = history.settings.clone();
+    closed.limits.cas_required = true;
+    closed.limits.metadata_cas = closed.limits.metadata_cas.map(|_| true);
+    if history.settings != closed {
+        store::write_metadata(TARGET, key, guards(&closed), history.metadata_number())?;
+    }
+    let last = history.current + 1;
+    let mine = writing::write(key, last, &json!({})).and_then(|()| match store::metadata(TARGET, key)? {
+        Some(now) if now["current_version"] != last => Err(conflict(copied, "was written while it was taken back: it stays")),
+        Some(now) if Settings::of(&now) != closed => Err(conflict(copied, "got other settings while it was taken back: it stays")),
+        _ => Ok(()),
+    });
+    match mine {
+        Ok(()) => store::remove(TARGET, key),
+        Err(failure @ Failure::Conflict(_)) => {
+            // It is somebody else's now, with the rules for writers that it had. A write to a key that is gone would make one.
+            if let Some(now) = store::metadata(TARGET, key)?.filter(|_| history.settings != closed) {
+                store::write_metadata(TARGET, key, guards(&history.settings), store::metadata_number(&now))?;
+            }
+            Err(failure)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The rules for writers, as fields of a write.
+fn guards(settings: &Settings) -> Value {
+    let mut fields = json!({ "cas_required": settings.limits.cas_required });
+    if let Some(required) = settings.limits.metadata_cas {
+        fields["metadata_cas_required"] = required.into();
+    }
+    fields
 }
 
 /// The old value becomes the newest version, ours are destroyed, the old settings come back.
@@ -87,7 +129,7 @@ fn unmerge(copied: &CopiedKv, history: &History, base: &Base, pre_image: &Value)
     store::change(Verb::Destroy, TARGET, &copied.target, &ours)?;
     let settings = Settings::parse(&pre_image["settings"]);
     if history.settings != settings {
-        store::write_metadata(TARGET, &copied.target, settings.fields())?;
+        store::write_metadata(TARGET, &copied.target, settings.fields(), history.metadata_number())?;
     }
     Ok(())
 }

@@ -20,6 +20,8 @@ pub(crate) struct Limits {
     pub(crate) delete_after: u64,
     /// Whether a mount switches deletion by time off for all its keys.
     pub(crate) never_delete: bool,
+    /// Whether each write of metadata must name the current one; none where the server has no such rule: `OpenBao` has.
+    pub(crate) metadata_cas: Option<bool>,
 }
 
 impl Limits {
@@ -31,7 +33,13 @@ impl Limits {
             cas_required: document["cas_required"].as_bool().unwrap_or_default(),
             delete_after: duration::seconds(after).unwrap_or_default(),
             never_delete: after.starts_with('-'),
+            metadata_cas: document["metadata_cas_required"].as_bool(),
         }
+    }
+
+    /// Without what is only said to be off: a server that has a rule says so, one that has none does not.
+    pub(crate) fn in_force(&self) -> Self {
+        Self { metadata_cas: self.metadata_cas.filter(|required| *required), ..self.clone() }
     }
 
     /// Versions that are kept of a key with these limits: the larger of both, 10 if neither says.
@@ -81,10 +89,17 @@ impl Settings {
             limits.max_versions = self.limits.keeps(from);
         }
         limits.cas_required |= from.cas_required && !to.cas_required;
+        let of_mount = from.metadata_cas == Some(true) && to.metadata_cas != Some(true);
+        limits.metadata_cas = to.metadata_cas.map(|_| of_mount || self.limits.metadata_cas == Some(true));
         if limits.deletes_after(to) != self.limits.deletes_after(from) {
             limits.delete_after = self.limits.deletes_after(from);
         }
         Self { limits, custom: self.custom.clone() }
+    }
+
+    /// Those of a key of this mount that nobody has set.
+    pub(crate) fn untouched(mount: &Limits) -> Self {
+        Self { limits: Limits { metadata_cas: mount.metadata_cas.map(|_| false), ..Limits::default() }, custom: Map::new() }
     }
 
     /// Their part of a state.
@@ -94,6 +109,7 @@ impl Settings {
             "cas_required": self.limits.cas_required,
             "delete_version_after": self.limits.delete_after,
             "custom_metadata": self.custom,
+            "metadata_cas_required": self.limits.metadata_cas,
         })
     }
 
@@ -104,18 +120,23 @@ impl Settings {
             cas_required: document["cas_required"].as_bool().unwrap_or_default(),
             delete_after: document["delete_version_after"].as_u64().unwrap_or_default(),
             never_delete: false,
+            metadata_cas: document["metadata_cas_required"].as_bool(),
         };
         Self { limits, custom: document["custom_metadata"].as_object().cloned().unwrap_or_default() }
     }
 
     /// The fields of a write.
     pub(crate) fn fields(&self) -> Value {
-        json!({
+        let mut fields = json!({
             "max_versions": self.limits.max_versions,
             "cas_required": self.limits.cas_required,
             "delete_version_after": format!("{}s", self.limits.delete_after),
             "custom_metadata": self.custom,
-        })
+        });
+        if let Some(required) = self.limits.metadata_cas {
+            fields["metadata_cas_required"] = required.into();
+        }
+        fields
     }
 }
 
@@ -148,7 +169,7 @@ mod tests {
     #[test]
     fn a_key_takes_along_what_it_had_of_its_mount() {
         let key = Settings::default();
-        let from = Limits { max_versions: 20, cas_required: true, delete_after: 60, never_delete: false };
+        let from = Limits { max_versions: 20, cas_required: true, delete_after: 60, ..Limits::default() };
         assert_eq!(key.carried(&from, &Limits::default()).limits, from);
         assert_eq!(key.carried(&from, &from), key);
         assert_eq!(key.carried(&limits(5, 0), &limits(30, 0)), key);
@@ -156,6 +177,22 @@ mod tests {
             Settings { limits: limits(3, 0), custom: Map::new() }.carried(&limits(20, 0), &Limits::default()).limits.max_versions,
             20
         );
+    }
+
+    #[test]
+    fn a_rule_that_only_some_servers_have_goes_along_where_it_can() {
+        let with = |metadata_cas| Limits { metadata_cas, ..Limits::default() };
+        let carried =
+            |key, from, to| Settings { limits: with(key), custom: Map::new() }.carried(&with(from), &with(to)).limits.metadata_cas;
+        assert_eq!(carried(None, None, None), None);
+        assert_eq!(carried(None, None, Some(false)), Some(false));
+        assert_eq!(carried(Some(true), Some(false), Some(false)), Some(true));
+        assert_eq!(carried(Some(false), Some(true), Some(false)), Some(true));
+        assert_eq!(carried(Some(false), Some(true), Some(true)), Some(false));
+        assert_eq!(carried(Some(true), Some(false), None), None);
+        assert_eq!(with(Some(false)).in_force(), Limits::default());
+        assert_eq!(Settings::untouched(&with(Some(true))).limits, with(Some(false)));
+        assert!(Settings::default().fields().get("metadata_cas_required").is_none());
     }
 
     #[test]

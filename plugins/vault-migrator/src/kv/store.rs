@@ -58,10 +58,26 @@ pub(crate) fn write_single(role: &str, key: &Key, document: &Value) -> Result<()
     Request::put(&plain(key)).json(document.clone()).send(role)?.expect_success(&format!("write {role}:{}", key.full())).map(drop)
 }
 
-/// Writes fields of a v2 key's metadata.
-pub(crate) fn write_metadata(role: &str, key: &Key, fields: Value) -> Result<(), Failure> {
+/// Writes fields of a v2 key's metadata, if these are still those of this number. Not every server numbers them.
+pub(crate) fn write_metadata(role: &str, key: &Key, mut fields: Value, current: Option<u64>) -> Result<(), Failure> {
+    if let Some(current) = current {
+        fields["metadata_cas"] = current.into();
+    }
+    let what = format!("write the metadata of {role}:{}", key.full());
     let response = Request::put(&path(key, "metadata")).json(fields).send(role)?;
-    response.expect_success(&format!("write the metadata of {role}:{}", key.full())).map(drop)
+    if response.status == 400 && current.is_some() {
+        match metadata(role, key)?.map_or(Some(0), |facts| metadata_number(&facts)) {
+            now if now > current => return Err(Failure::conflict(format!("{what}: somebody else wrote it"))),
+            now if now < current => return Err(Failure::unavailable(format!("{what}: an earlier write is not there"))),
+            _ => {}
+        }
+    }
+    response.expect_success(&what).map(drop)
+}
+
+/// How often a key's metadata was written, where the server counts that.
+pub(crate) fn metadata_number(facts: &Value) -> Option<u64> {
+    facts["current_metadata_version"].as_u64()
 }
 
 /// Changes the state of versions. The servers answer success also where nothing changed: read back.

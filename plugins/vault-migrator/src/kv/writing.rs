@@ -21,14 +21,17 @@ pub(crate) struct Writing<'w> {
     pub(crate) now: u64,
     /// Settings that the key has at the moment; none before there is a key.
     pub(crate) settings: Option<Settings>,
+    /// The number of these settings, where the server counts them.
+    pub(crate) metadata_number: Option<u64>,
 }
 
 impl Writing<'_> {
     /// Gives the key these settings, if it does not have them.
     pub(crate) fn set(&mut self, settings: Settings) -> Result<(), Failure> {
         if self.settings.as_ref() != Some(&settings) {
-            store::write_metadata(TARGET, &self.copied.target, settings.fields())?;
+            store::write_metadata(TARGET, &self.copied.target, settings.fields(), self.metadata_number)?;
             self.settings = Some(settings);
+            self.metadata_number = self.metadata_number.map(|number| number + 1);
         }
         Ok(())
     }

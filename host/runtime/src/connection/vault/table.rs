@@ -7,7 +7,7 @@
 
 use cutover_engine::RouteClass::{self, Read, Write};
 
-use super::number::INEXACT_HEADER;
+use super::{super::number::INEXACT_HEADER, constraint::CONSTRAINTS_HEADER};
 use crate::policy::{KindRoute, KindTable, Unlisted};
 
 /// A mount of the KV engine without versions.
@@ -37,7 +37,7 @@ pub(super) fn table() -> KindTable {
         unlisted: Unlisted::Refused,
         // Also wrapping, forwarding and policy overrides: headers that change what a request means.
         owned_headers: &["x-vault-", "x-bao-"],
-        public_headers: &["content-type", "retry-after", INEXACT_HEADER],
+        public_headers: &["content-type", "retry-after", INEXACT_HEADER, CONSTRAINTS_HEADER],
     }
 }
 
@@ -54,6 +54,9 @@ fn around() -> Vec<KindRoute> {
         // It changes nothing: the paths are too many for a query.
         KindRoute::new("POST", "/v1/sys/capabilities-self", Read).public(&["/data"]).taking(&["/paths"]),
         KindRoute::new("GET", "/v1/auth/token/lookup-self", Read).public(&token),
+        // A policy may quote values: its text stays sealed, and a header tells what it limits.
+        KindRoute::new("LIST", "/v1/sys/policies/acl", Read).public(&["/data/keys"]),
+        KindRoute::new("GET", "/v1/sys/policies/acl/{+path}", Read),
     ]
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::folder::{decode, status},
+    super::{
+        folder::{decode, status},
+        number,
+    },
     Fate, Keys, Vault,
     stored::{Config, Stored},
 };
@@ -53,24 +56,28 @@ impl Vault {
             let options = if matches!(self.keys(role, &mount), Keys::V2(..)) { json!({ "version": "2" }) } else { json!({}) };
             return shown(json!({ "type": "kv", "options": options, "path": format!("{mount}/") }));
         }
+        if let Some(name) = path.strip_prefix("sys/policies/acl") {
+            return self.told_of_policies(role, name.trim_start_matches('/'));
+        }
         let Some(mount) = self.mount(role, path) else { return status(404) };
         let rest = path[mount.len()..].trim_start_matches('/').to_owned();
         let now = self.now;
+        let numbers = !self.unnumbered.contains(role);
         let list = request.method == "LIST";
         match self.keys(role, &mount) {
             Keys::V1(keys) if list => listed(keys.keys(), &rest),
             Keys::V1(keys) => {
                 let Some(document) = keys.get(&rest).cloned() else { return status(404) };
                 let sealed = self.folder.seal(&document);
-                shown(sealed)
+                Response { headers: number::header(&document).into_iter().collect(), ..shown(sealed) }
             }
             Keys::V2(config, keys) => {
                 let config = *config;
                 let (infix, key) = rest.split_once('/').unwrap_or((&rest, ""));
                 match infix {
-                    "config" if key.is_empty() => shown(config.facts()),
+                    "config" if key.is_empty() => shown(config.facts(numbers)),
                     "metadata" if list => listed(keys.keys(), key),
-                    "metadata" => keys.get(key).map_or_else(|| status(404), |stored| shown(stored.metadata())),
+                    "metadata" => keys.get(key).map_or_else(|| status(404), |stored| shown(stored.metadata(numbers))),
                     "data" => {
                         let number = request.query.iter().find(|(name, _)| name == "version").and_then(|(_, number)| number.parse().ok());
                         let stored = keys.get(key).cloned();
@@ -82,6 +89,19 @@ impl Vault {
         }
     }
 
+    /// The list of policies, or what the host tells of one.
+    fn told_of_policies(&self, role: &str, name: &str) -> Response {
+        let of_role = self.policies.iter().filter(|((owner, _), _)| owner == role);
+        if name.is_empty() {
+            let names: Vec<&String> = of_role.map(|((_, name), _)| name).collect();
+            return shown(json!({ "keys": names }));
+        }
+        match self.policies.get(&(role.to_owned(), name.to_owned())) {
+            Some(told) => Response { status: 200, headers: vec![("cutover-policy-constraints".to_owned(), told.to_string())], body: None },
+            None => status(404),
+        }
+    }
+
     fn version(&mut self, stored: &Stored, number: u64, now: u64) -> Response {
         let number = if number == 0 { stored.current } else { number };
         let Some(revision) = stored.versions.get(&number) else { return status(404) };
@@ -90,16 +110,13 @@ impl Vault {
         let Some(document) = stored.live(number, now) else {
             return Response { status: 404, ..shown(json!({ "data": null, "metadata": facts })) };
         };
-        let mut inexact = 0;
-        let document = self.folder.seal(&rounded(document, &mut inexact));
-        let mut response = shown(json!({ "data": document, "metadata": facts }));
-        if inexact > 0 {
-            response.headers.push(("cutover-inexact-numbers".to_owned(), inexact.to_string()));
-        }
+        let sealed = self.folder.seal(&number::rounded(document));
+        let mut response = shown(json!({ "data": sealed, "metadata": facts }));
+        response.headers.extend(number::header(document));
         response
     }
 
-    fn write(&mut self, role: &str, path: &str, request: &Request) -> Result<Response, Failure> {
+    pub(super) fn write(&mut self, role: &str, path: &str, request: &Request) -> Result<Response, Failure> {
         let Some(mount) = self.mount(role, path) else { return Ok(status(404)) };
         let rest = path[mount.len()..].trim_start_matches('/').to_owned();
         let body = match &request.body {
@@ -148,7 +165,15 @@ impl Vault {
                 return Ok(shown(json!({ "version": stored.current })));
             }
             ("metadata", _) if delete => drop(keys.remove(key)),
-            ("metadata", _) => keys.entry(key.to_owned()).or_default().set(&body),
+            ("metadata", _) => {
+                let stored = keys.entry(key.to_owned()).or_default();
+                if !stored.set(&body) {
+                    if *stored == Stored::default() {
+                        keys.remove(key);
+                    }
+                    return Ok(status(400));
+                }
+            }
             ("delete", Some(stored)) => stored.delete(&numbers, now),
             ("undelete", Some(stored)) => stored.undelete(&numbers, config, now),
             ("destroy", Some(stored)) => stored.destroy(&numbers),
@@ -161,12 +186,16 @@ impl Vault {
 }
 
 impl Config {
-    fn facts(self) -> Value {
-        json!({
+    fn facts(self, numbers: bool) -> Value {
+        let mut facts = json!({
             "max_versions": self.max_versions,
             "cas_required": self.cas_required,
             "delete_version_after": format!("{}s", self.delete_after),
-        })
+        });
+        if numbers {
+            facts["metadata_cas_required"] = false.into();
+        }
+        facts
     }
 }
 
@@ -181,24 +210,6 @@ fn listed<'k>(keys: impl Iterator<Item = &'k String>, folder: &str) -> Response 
     let below = keys.filter_map(|path| path.strip_prefix(&folder));
     let names: BTreeSet<&str> = below.map(|rest| rest.find('/').map_or(rest, |slash| &rest[..=slash])).collect();
     if names.is_empty() { status(404) } else { shown(json!({ "keys": names })) }
-}
-
-/// A document as a v2 read gives it: numbers went through a 64-bit float.
-fn rounded(document: &Value, inexact: &mut u32) -> Value {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match document {
-        Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), rounded(value, inexact))).collect::<Map<_, _>>().into(),
-        Value::Array(items) => items.iter().map(|item| rounded(item, inexact)).collect(),
-        Value::Number(number) => {
-            let float: f64 = number.to_string().parse().unwrap_or_default();
-            if float.abs() <= EXACT {
-                return document.clone();
-            }
-            *inexact += 1;
-            serde_json::from_str(&format!("{float:.0}")).unwrap_or_default()
-        }
-        other => other.clone(),
-    }
 }
 
 #[cfg(test)]

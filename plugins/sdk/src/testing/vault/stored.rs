@@ -37,6 +37,10 @@ pub struct Stored {
     pub delete_after: u64,
     /// What `metadata` writes say.
     pub custom: Map<String, Value>,
+    /// What `metadata` writes say.
+    pub metadata_cas_required: bool,
+    /// How many `metadata` writes there were.
+    pub(super) metadata_number: u64,
 }
 
 /// A mount's config.
@@ -100,8 +104,15 @@ impl Stored {
         }
     }
 
-    /// Sets the fields that are given.
-    pub(super) fn set(&mut self, fields: &Value) {
+    /// Sets the fields that are given; false if `metadata_cas` does not fit, or is missing where it is needed.
+    pub(super) fn set(&mut self, fields: &Value) -> bool {
+        if fields["metadata_cas"].as_u64().map_or(self.metadata_cas_required, |cas| cas != self.metadata_number) {
+            return false;
+        }
+        self.metadata_number += 1;
+        if let Some(required) = fields["metadata_cas_required"].as_bool() {
+            self.metadata_cas_required = required;
+        }
         if let Some(most) = fields["max_versions"].as_u64() {
             self.max_versions = most;
         }
@@ -114,6 +125,7 @@ impl Stored {
         if let Some(custom) = fields["custom_metadata"].as_object() {
             self.custom.clone_from(custom);
         }
+        true
     }
 
     /// The document of a version that can be read; 0 is the current one.
@@ -123,10 +135,11 @@ impl Stored {
         revision.document.as_ref().filter(|_| revision.deletion.is_none_or(|deletion| deletion > now))
     }
 
-    pub(super) fn metadata(&self) -> Value {
+    /// `numbers`: whether the server numbers metadata.
+    pub(super) fn metadata(&self, numbers: bool) -> Value {
         let versions: Map<String, Value> = self.versions.iter().map(|(number, revision)| (number.to_string(), revision.facts())).collect();
         let custom = if self.custom.is_empty() { Value::Null } else { self.custom.clone().into() };
-        json!({
+        let mut document = json!({
             "cas_required": self.cas_required,
             "created_time": "2026-01-01T00:00:00Z",
             "current_version": self.current,
@@ -136,7 +149,12 @@ impl Stored {
             "oldest_version": self.oldest,
             "updated_time": "2026-01-01T00:00:00Z",
             "versions": versions,
-        })
+        });
+        if numbers {
+            document["metadata_cas_required"] = self.metadata_cas_required.into();
+            document["current_metadata_version"] = self.metadata_number.into();
+        }
+        document
     }
 }
 

@@ -159,6 +159,38 @@ fn a_v1_target_holds_the_current_version() {
 }
 
 #[test]
+fn what_somebody_else_put_into_a_v1_target_stays() {
+    let server = Vault::new().folder(Folder::new()).v2(SOURCE, MOUNT, 0, 0).v1(TARGET, MOUNT).install();
+    fill(&server, "a", &[json!({"x": "1"})]);
+    fill(&server, "b", &[json!({"x": "2"})]);
+    server.put(TARGET, MOUNT, "b", json!({"x": "before"}));
+    for (number, change) in copies(json!({"existing": "merge"})).iter().enumerate() {
+        let path = ["a", "b"][number];
+        let there = there(&server, change);
+        let theirs = json!({"x": "theirs"});
+        server.put(TARGET, MOUNT, path, theirs.clone());
+        // With what the change remembers, and without, as after an attempt that broke off.
+        for memo in [there.memo.as_ref(), None] {
+            let result = rollback(change, there.before.state.as_ref(), memo);
+            assert!(matches!(result, Err(Failure::Conflict(_))), "{path}: {result:?}");
+        }
+        assert_eq!(server.single(TARGET, MOUNT, path), Some(theirs), "{path}");
+    }
+}
+
+#[test]
+fn a_v1_target_that_somebody_emptied_meanwhile_is_no_longer_ours() {
+    let server = Vault::new().folder(Folder::new()).v2(SOURCE, MOUNT, 0, 0).v1(TARGET, MOUNT).install();
+    fill(&server, "a", &[json!({"x": "1"})]);
+    server.put(TARGET, MOUNT, "a", json!({"x": "before"}));
+    let change = &copies(json!({"existing": "merge"}))[0];
+    let there = there(&server, change);
+    server.remove(TARGET, MOUNT, "a");
+    assert!(matches!(rollback(change, there.before.state.as_ref(), there.memo.as_ref()), Err(Failure::Conflict(_))));
+    assert_eq!(server.single(TARGET, MOUNT, "a"), None);
+}
+
+#[test]
 fn a_v1_source_becomes_one_version() {
     let server = Vault::new().folder(Folder::new()).v1(SOURCE, MOUNT).v2(TARGET, "new", 0, 0).install();
     server.put(SOURCE, MOUNT, "team/a", json!({"x": {"y": [null, ""]}, "ttl": "1h", "lease": "1h"}));

@@ -114,6 +114,47 @@ fn every_page_keeps_within_what_one_call_may_ask() {
 }
 
 #[test]
+fn a_key_with_many_versions_begins_a_page_and_one_with_too_many_is_refused_by_name() {
+    let server = servers().install();
+    for number in 0..40 {
+        fill(&server, &format!("a{number:02}"), &vec![json!({"v": "1"}); 10]);
+    }
+    let most = |path: &str, versions: u64| {
+        server.change(SOURCE, MOUNT, path, |stored, _| stored.max_versions = versions);
+        fill(&server, path, &vec![json!({"v": "1"}); usize::try_from(versions).expect("a number")]);
+    };
+    most("b", 400);
+    let first = VaultMigrator::plan("copy-kv", &input(json!({})), &[], None).expect("a page");
+    assert_eq!(first.changes.len(), 40);
+    let before = server.requests().len();
+    let second = VaultMigrator::plan("copy-kv", &input(json!({})), &[], first.next.as_deref()).expect("a page");
+    assert_eq!((second.changes.len(), second.next, second.changes[0].conflict.clone()), (1, None, None));
+    assert!(server.requests().len() - before < 450);
+    most("c", 451);
+    let refused = VaultMigrator::plan("copy-kv", &input(json!({})), &[], first.next.as_deref());
+    // The page before it is whole; then it is refused.
+    let refused = refused.and_then(|page| VaultMigrator::plan("copy-kv", &input(json!({})), &[], page.next.as_deref()));
+    assert!(matches!(&refused, Err(Failure::Unsupported(text)) if text.contains("secret/c has 451 versions")), "{refused:?}");
+    let skipping = input(json!({"skip": ["c"]}));
+    assert!(VaultMigrator::plan("copy-kv", &skipping, &[], first.next.as_deref()).is_ok());
+}
+
+#[test]
+fn a_key_whose_copy_takes_more_requests_than_a_call_may_send_is_in_the_way() {
+    let server = servers().install();
+    server.change(SOURCE, MOUNT, "timed", |stored, _| stored.max_versions = 400);
+    fill(&server, "timed", &vec![json!({"v": "1"}); 400]);
+    let now = server.now();
+    server.change(SOURCE, MOUNT, "timed", |stored, _| (1..=400).for_each(|number| stored.schedule(number, now + number * 60_000)));
+    let change = &copies(json!({}))[0];
+    assert!(
+        change.conflict.as_deref().is_some_and(|text| text.contains("1612 requests") && text.contains("skip")),
+        "{:?}",
+        change.conflict
+    );
+}
+
+#[test]
 fn movement_of_the_source_or_the_target_changes_the_plan() {
     let server = servers().install();
     fill(&server, "a", &[json!({"v": "1"})]);
@@ -145,6 +186,87 @@ fn precision_and_pruning_are_counted() {
     assert_eq!(losses(change), [("number-precision", 10), ("version-times", 10), ("pruned-versions", 3)]);
     there(&server, change);
     assert_eq!(shown(&server, TARGET, "a").first().expect("a version").0, 4);
+}
+
+fn long() -> Value {
+    serde_json::from_str(r#"{"n": 12345678901234567890, "deep": [{"a/b": 9007199254740993}], "m": 7, "t": "9007199254740993"}"#)
+        .expect("a document")
+}
+
+#[test]
+fn numbers_that_a_v2_target_would_change_are_in_the_way_by_name() {
+    let server = Vault::new().folder(Folder::new()).v1(SOURCE, MOUNT).v2(TARGET, MOUNT, 0, 0).install();
+    server.put(SOURCE, MOUNT, "long", long());
+    server.put(SOURCE, MOUNT, "short", json!({"n": 7}));
+    let changes = copies(json!({}));
+    let conflict = changes[0].conflict.as_deref().expect("a conflict");
+    assert!(conflict.contains("/deep/0/a/b, /n;") && conflict.contains("as text"), "{conflict}");
+    assert_eq!((losses(&changes[0]), &changes[1].conflict), (vec![], &None));
+}
+
+#[test]
+fn of_a_file_only_the_secrets_with_such_numbers_are_in_the_way() {
+    let folder = Folder::new().sealing(SOURCE).with(SOURCE, "app.json", long());
+    let _server = Vault::new().folder(folder).v2(TARGET, MOUNT, 0, 0).install();
+    let conflicts = |each: &str| copies(json!({"from": "files", "each": each})).into_iter().map(|change| (change.id, change.conflict));
+    let in_the_way: Vec<String> = conflicts("key").filter(|(_, conflict)| conflict.is_some()).map(|(id, _)| id).collect();
+    assert_eq!(in_the_way, ["target:secret/app/deep", "target:secret/app/n"]);
+    assert!(conflicts("file").all(|(_, conflict)| conflict.is_some_and(|text| text.contains("/n"))));
+}
+
+#[test]
+fn a_v1_target_keeps_every_digit() {
+    let server = Vault::new().folder(Folder::new()).v1(SOURCE, MOUNT).v1(TARGET, MOUNT).install();
+    server.put(SOURCE, MOUNT, "long", long());
+    let change = &copies(json!({}))[0];
+    assert_eq!((losses(change), &change.conflict), (vec![], &None));
+    there(&server, change);
+    assert_eq!(server.single(TARGET, MOUNT, "long"), Some(long()));
+}
+
+fn between_versions() -> Vault {
+    Vault::new().folder(Folder::new()).v1(SOURCE, MOUNT).v2(TARGET, MOUNT, 0, 0)
+}
+
+#[test]
+fn rules_on_parameters_that_v2_does_not_take_are_a_loss_of_each_key_they_are_for() {
+    let told = json!([{"path": "secret/app/*", "rules": ["allowed_parameters", "max_wrapping_ttl"]}, {"path": "other/*", "rules": ["denied_parameters"]}]);
+    let server = between_versions().policy(SOURCE, "app", told).policy(SOURCE, "plain", json!([])).install();
+    for path in ["app/db", "web"] {
+        server.put(SOURCE, MOUNT, path, json!({"a": "1"}));
+    }
+    let changes = copies(json!({}));
+    assert_eq!((losses(&changes[0]), losses(&changes[1])), (vec![("policy-constraints", 1)], vec![]));
+    let detail = &changes[0].losses[0].detail;
+    assert_eq!(detail, "allowed_parameters, max_wrapping_ttl of `secret/app/*` in the policy `app`");
+}
+
+#[test]
+fn policies_that_may_not_be_read_are_told() {
+    for broken in ["LIST source:v1/sys/policies/acl", "GET source:v1/sys/policies/acl/app"] {
+        let server = between_versions().policy(SOURCE, "app", json!([])).install();
+        server.put(SOURCE, MOUNT, "a", json!({"a": "1"}));
+        server.break_requests(broken, 403);
+        let changes = copies(json!({}));
+        assert_eq!(losses(&changes[0]), [("policies-unread", 1)], "{broken}");
+        assert!(changes[0].losses[0].detail.contains("403"), "{}", changes[0].losses[0].detail);
+    }
+}
+
+#[test]
+fn policies_are_read_once_for_all_pages_and_only_where_v2_takes_less() {
+    let server = between_versions().policy(SOURCE, "app", json!([{"path": "secret/*", "rules": ["required_parameters"]}])).install();
+    for number in 0..250 {
+        server.put(SOURCE, MOUNT, &format!("k{number:03}"), json!({"a": "1"}));
+    }
+    let first = VaultMigrator::plan("copy-kv", &input(json!({})), &[], None).expect("a page");
+    let second = VaultMigrator::plan("copy-kv", &input(json!({})), &[], first.next.as_deref()).expect("a page");
+    assert!(first.changes.iter().chain(&second.changes).all(|change| losses(change) == [("policy-constraints", 1)]));
+    assert_eq!(server.requests().iter().filter(|line| line.contains("policies")).count(), 2);
+    let server = servers().install();
+    fill(&server, "a", &[json!({"a": "1"})]);
+    copies(json!({}));
+    assert!(!server.requests().iter().any(|line| line.contains("policies")));
 }
 
 #[test]

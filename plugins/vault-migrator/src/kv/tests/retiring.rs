@@ -96,6 +96,39 @@ fn destruction_takes_everything_after_a_retirement() {
 }
 
 #[test]
+fn hundreds_of_linked_keys_are_planned_in_pages_that_one_call_may_ask_for() {
+    let server = servers().install();
+    for number in 0..300 {
+        fill(&server, &format!("k{number:03}"), &vec![json!({"a": "1"}); 3]);
+    }
+    let pages = |operation: &str, linked: &[Change]| {
+        let (mut changes, mut cursor) = (Vec::new(), None);
+        loop {
+            let before = server.requests().len();
+            let page = VaultMigrator::plan(operation, &input(json!({})), linked, cursor.as_deref()).expect("a page");
+            let asked = server.requests().len() - before;
+            assert!(asked < 800, "{operation}: {asked} requests in one page");
+            changes.extend(page.changes);
+            cursor = page.next;
+            if cursor.is_none() {
+                return changes;
+            }
+        }
+    };
+    let copies = pages("copy-kv", &[]);
+    let retired = pages("retire-kv", &copies);
+    for linked in [&copies, &retired] {
+        let destroyed = pages("destroy-kv", linked);
+        assert_eq!(
+            destroyed.iter().map(|change| &change.id).collect::<Vec<_>>(),
+            retired.iter().map(|change| &change.id).collect::<Vec<_>>()
+        );
+        assert!(destroyed.iter().zip(linked).all(|(change, link)| change.links == [link.id.clone()]));
+    }
+    assert!(matches!(VaultMigrator::plan("destroy-kv", &json!({}), &retired, Some("not ours")), Err(Failure::InvalidInput(_))));
+}
+
+#[test]
 fn destruction_stops_before_what_was_changed() {
     let (server, copies) = copied();
     let change = &planned("destroy-kv", &json!({}), &copies).expect("a plan")[0];

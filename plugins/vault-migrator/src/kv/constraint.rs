@@ -1,0 +1,123 @@
+//! Policies of the source that limit more than verbs: KV v2 takes no rules on parameters, so a copy from v1 loses them.
+
+use cutover_plugin::{Failure, Loss, Request};
+use serde::{Deserialize, Serialize};
+
+use super::{SOURCE, key::Key};
+
+/// The public header of a policy's read: a JSON array of `{"path", "rules"}`. Its text stays sealed.
+const HEADER: &str = "cutover-policy-constraints";
+
+/// Policies that are read in one call of a plan, with room for the keys of its page.
+const MOST: usize = 300;
+
+/// One path of one policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Constraint {
+    policy: String,
+    path: String,
+    /// Such as `allowed_parameters`.
+    rules: Vec<String>,
+}
+
+/// What is known of the source's policies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Constraints {
+    /// All of them.
+    Known(Vec<Constraint>),
+    /// They may not be read, or are too many.
+    Unread(String),
+}
+
+/// What the host tells of a policy.
+#[derive(Deserialize)]
+struct Told {
+    path: String,
+    rules: Vec<String>,
+}
+
+impl Constraints {
+    /// Reads the policies of the source; how many requests that took.
+    pub(crate) fn read() -> Result<(Self, u32), Failure> {
+        let refused = |what: &str, status: u16| Self::Unread(format!("{what} of the source may not be read (status {status})"));
+        let response = Request::list("v1/sys/policies/acl").send(SOURCE)?;
+        if matches!(response.status, 401 | 403) {
+            return Ok((refused("the list of policies", response.status), 1));
+        }
+        let body = response.expect_success("list the policies of the source")?.body.unwrap_or_default();
+        let names: Vec<&str> = body["data"]["keys"].as_array().into_iter().flatten().filter_map(|name| name.as_str()).collect();
+        if names.len() > MOST {
+            return Ok((Self::Unread(format!("{} policies of the source are more than are read", names.len())), 1));
+        }
+        let mut found = Vec::new();
+        for (asked, name) in (2..).zip(&names) {
+            let response = Request::get(&format!("v1/sys/policies/acl/{name}")).send(SOURCE)?;
+            match response.status {
+                401 | 403 => return Ok((refused(&format!("the policy `{name}`"), response.status), asked)),
+                // It has no text, or was removed just now.
+                404 => continue,
+                _ => {}
+            }
+            let response = response.expect_success(&format!("read the policy `{name}` of the source"))?;
+            let told: Vec<Told> = response.header(HEADER).and_then(|told| serde_json::from_str(told).ok()).unwrap_or_default();
+            found.extend(told.into_iter().map(|told| Constraint { policy: (*name).to_owned(), path: told.path, rules: told.rules }));
+        }
+        Ok((Self::Known(found), u32::try_from(names.len()).unwrap_or(u32::MAX).saturating_add(1)))
+    }
+
+    /// What the copy of a v1 key loses by them.
+    pub(crate) fn losses(&self, key: &Key) -> Vec<Loss> {
+        let found = match self {
+            Self::Unread(why) => return vec![Loss::new("policies-unread", why)],
+            Self::Known(found) => found,
+        };
+        let of_key = found.iter().filter(|constraint| constraint.covers(&key.full()));
+        let loss = |constraint: &Constraint| {
+            let (policy, rules, path) = (&constraint.policy, constraint.rules.join(", "), &constraint.path);
+            Loss::new("policy-constraints", format!("{rules} of `{path}` in the policy `{policy}`"))
+        };
+        of_key.map(loss).collect()
+    }
+}
+
+impl Constraint {
+    /// Whether the path is for this one: `+` is one segment, a `*` at the end any rest, a template any text.
+    fn covers(&self, path: &str) -> bool {
+        let rule = self.path.trim_start_matches('/');
+        let (rule, open) = match rule.split_once("{{") {
+            Some((before, _)) => (before, true),
+            None => rule.strip_suffix('*').map_or((rule, false), |before| (before, true)),
+        };
+        let (mut rules, mut parts) = (rule.split('/').peekable(), path.split('/'));
+        while let Some(rule) = rules.next() {
+            let Some(part) = parts.next() else { return false };
+            let fits =
+                if open && rules.peek().is_none() { return part.starts_with(rule) || rule == "+" } else { rule == "+" || rule == part };
+            if !fits {
+                return false;
+            }
+        }
+        parts.next().is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_policies_cover_keys_as_the_servers_match_them() {
+        let covers = |path: &str| Constraint { policy: "p".to_owned(), path: path.to_owned(), rules: Vec::new() }.covers("kv/app/db");
+        assert!(
+            ["kv/app/db", "kv/app/*", "kv/*", "*", "kv/+/db", "kv/app/d*", "/kv/app/db", "kv/+/*", "kv/{{identity.x}}/db"]
+                .map(covers)
+                .iter()
+                .all(|is| *is)
+        );
+        assert!(
+            ["kv/app", "kv/app/db/", "kv/app/db/x", "kv/+", "secret/*", "kv/app/e*", "kv/app/db/*", ""].map(covers).iter().all(|is| !*is)
+        );
+    }
+}
