@@ -49,7 +49,9 @@ impl<'p> Spectator<'p> {
             // The stream of a run goes on where the process before ended.
             let mut options = File::options();
             let options = if seq == 0 { options.write(true).truncate(true) } else { options.append(true) };
-            options.create(true).open(path)
+            options
+                .create(true)
+                .open(path)
                 .map_err(|error| CommandError::no(code::FILE_WRITE, format!("cannot write `{}`", path.display())).because(&error))
         });
         // A stream of events on stdout takes the place of the progress.

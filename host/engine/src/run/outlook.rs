@@ -223,7 +223,7 @@ impl Run {
             StepPhase::Skipped
         } else if has(Phase::Stuck) {
             StepPhase::Stuck
-        } else if has(Phase::GoingBack) || (self.is_backward() && has(Phase::RolledBack)) {
+        } else if has(Phase::GoingBack) || (self.is_backward() && (has(Phase::RolledBack) || has(Phase::Unknown))) {
             StepPhase::RolledBack
         } else if failed {
             StepPhase::Failed

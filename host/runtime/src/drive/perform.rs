@@ -219,7 +219,8 @@ impl Performer {
     /// it, nor this change's own, and may be replaced all the same: by the operator's word, or because the run itself wrote it.
     async fn write(&self, change: ChangeNo, origin: ChangeNo, attempt: u32, name: HookName, vouched: bool) -> Result<Event, Failure> {
         let apply = name == HookName::Apply;
-        let started = if apply { Event::ApplyStarted { change, attempt } } else { Event::RollbackStarted { change, attempt, over: vouched } };
+        let started =
+            if apply { Event::ApplyStarted { change, attempt } } else { Event::RollbackStarted { change, attempt, over: vouched } };
         let ended = move |outcome| if apply { Event::ApplyEnded { change, outcome } } else { Event::RollbackEnded { change, outcome } };
         let hands = match self.hands(change) {
             Ok(hands) => hands,

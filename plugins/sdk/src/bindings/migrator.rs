@@ -8220,6 +8220,9 @@ pub mod exports {
                         change: Change,
                     ) -> ::core::result::Result<Snapshot, Failure>;
                     /// Makes the subject equal to `expected`. Reads before it writes; every write carries its expected prior state.
+                    ///
+                    /// `memo` is what an earlier call for this change returned. One that is `null` says that the host answers for what is there
+                    /// although the plan has not seen it: an earlier change of the same run wrote it.
                     #[allow(async_fn_in_trait)]
                     fn apply(
                         context: Context,
@@ -8229,6 +8232,8 @@ pub mod exports {
                         memo: ::core::option::Option<Json>,
                     ) -> ::core::result::Result<Progress, Failure>;
                     /// Makes the subject equal to the pre-image again.
+                    ///
+                    /// A `memo` that is `null` says that somebody else may have written since and that the operator wants it replaced.
                     #[allow(async_fn_in_trait)]
                     fn rollback(
                         context: Context,
