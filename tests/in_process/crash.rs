@@ -243,3 +243,14 @@ fn a_foreign_value_after_a_write_that_nobody_saw_the_end_of_is_left_alone_on_the
     assert_eq!(rested.ending, Ending::Stuck, "{events:#?}");
     assert_eq!(world.end().flags, BTreeMap::from([("announced".to_owned(), json!("somebody's"))]));
 }
+
+#[test]
+fn a_foreign_value_after_a_write_that_nobody_saw_the_end_of_goes_by_the_operators_word() {
+    let (world, id) = announced_and_overwritten();
+    let (rested, _) = process(world.rig.rollback(&id, &[])).expect("a rollback");
+    let mut names = rested.run.open().map(|open| rested.run.plan().name_of(open.change));
+    let name = names.find(|name| name.starts_with("announce/")).expect("it is open");
+    let (rested, events) = process(world.rig.rollback(&id, &[name])).expect("a rollback over it");
+    assert_eq!(rested.ending, Ending::RolledBack, "{events:#?}");
+    assert!(world.end().flags.is_empty());
+}

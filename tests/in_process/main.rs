@@ -13,6 +13,7 @@ mod locks;
 mod outage;
 mod polyglot;
 mod probe;
+mod proof;
 mod scene;
 mod shapes;
 mod stale;

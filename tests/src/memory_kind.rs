@@ -1,5 +1,6 @@
 //! Servers in memory, reached by connections of kind `http`: documents by path, with versions, preconditions, a log of all
-//! requests, and mishaps on order. `sealed/PATH` is another way to the document `PATH`.
+//! requests, and mishaps on order. `sealed/PATH` is another way to the document `PATH`. A query `version` other than the
+//! document's own finds nothing, and whoever comes with a credential in place of the connection's is refused.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -253,7 +254,12 @@ impl Content {
         if let Some((status, answer)) = self.service.as_ref().and_then(|service| service(&request.method, &path, body.as_ref())) {
             return Answered { status, body: Some(answer), effect: status == 201, ..Answered::default() };
         }
-        let present = self.documents.get(&path).cloned();
+        if request.credential.is_some() {
+            return Answered::status(403);
+        }
+        let asked = request.query.iter().find(|(name, _)| name == "version").map(|(_, version)| version);
+        let is_asked = |document: &&Document| asked.is_none_or(|asked| *asked == document.version.to_string());
+        let present = self.documents.get(&path).filter(is_asked).cloned();
         let header = |name: &str| request.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
         let version = present.as_ref().map(|present| format!("\"{}\"", present.version));
         let stale = header("if-match").is_some_and(|etag| Some(etag) != version.as_deref());

@@ -78,7 +78,6 @@ pub(crate) fn apply(mode: &str, change: &Change) -> Result<bool, Failure> {
             honest::apply(change)?;
             put("t/4", &json!({}))?;
         }
-        "apply-uncaptured" => put("t/4", &json!({}))?,
         "capture-skips" => put("t/4", &json!({}))?,
         "swallow" => {
             honest::apply(change)?;

@@ -1,10 +1,11 @@
-//! Copies three secrets and misbehaves on the way as its input says: one plugin, many ways to be wrong.
+//! Copies three secrets, retires two, and misbehaves on the way as its input says: one plugin, many ways to be wrong.
 //!
 //! Without a mode it is honest. Each mode changes one hook only, so that what the host says is about that.
 
 mod attack;
 mod guess;
 mod honest;
+mod retirement;
 
 use cutover_plugin::{
     Change, Check, Context, Failure, Manifest, Migrator, Operation, Page, Progress, Role, Route, Snapshot, Stage, export_migrator,
@@ -15,55 +16,65 @@ struct Hostile;
 
 impl Migrator for Hostile {
     fn manifest() -> Manifest {
-        let source = Role::one("source")
-            .kind("http")
-            .route(Route::read("GET", "/{+path}"))
-            .route(Route::read("POST", "/search").public_request(""));
+        let source =
+            Role::one("source").kind("http").route(Route::read("GET", "/{+path}")).route(Route::read("POST", "/search").public_request(""));
         let target = Role::one("target")
             .kind("http")
             .route(Route::read("GET", "/{+path}").public_response("/note"))
             .route(Route::read("GET", "/sealed/{+path}").object("{+path}"))
             .route(Route::write("PUT", "/{+path}").public_request("/note").status_only())
             .route(Route::write("DELETE", "/{+path}").status_only());
-        let elsewhere = Role::one("elsewhere")
-            .kind("http")
-            .route(Route::read("GET", "/{+path}"))
-            .route(Route::write("PUT", "/{+path}").status_only());
+        let elsewhere =
+            Role::one("elsewhere").kind("http").route(Route::read("GET", "/{+path}")).route(Route::write("PUT", "/{+path}").status_only());
         let input = json!({
             "type": "object",
             "properties": { "mode": { "type": "string", "default": "" } },
             "additionalProperties": false,
         });
         let copy = Operation::migrate("copy", "copies three secrets")
-            .input(input)
+            .input(input.clone())
             .role(source)
             .role(target)
             .role(elsewhere)
             .flow("source", "target");
-        Manifest::new("test:hostile", env!("CARGO_PKG_VERSION"), "misbehaves on demand").operation(copy)
+        Manifest::new("test:hostile", env!("CARGO_PKG_VERSION"), "misbehaves on demand")
+            .operation(copy)
+            .operation(retirement::operation(input))
     }
 
-    fn plan(_: &str, input: &Value, _: &[Change], _: Option<&str>) -> Result<Page, Failure> {
+    fn plan(operation: &str, input: &Value, linked: &[Change], _: Option<&str>) -> Result<Page, Failure> {
         let mode = input["mode"].as_str().unwrap_or_default();
+        if operation == retirement::NAME {
+            return Ok(Page { changes: retirement::planned(mode, linked)?, ..Page::default() });
+        }
         attack::while_planning(mode)?;
         Ok(Page { changes: vec![attack::planned(mode)?], ..Page::default() })
     }
 
-    fn capture(_: &Context, _: &str, change: &Change) -> Result<Snapshot, Failure> {
+    fn capture(_: &Context, operation: &str, change: &Change) -> Result<Snapshot, Failure> {
+        if operation == retirement::NAME {
+            return retirement::capture(&mode(change), change);
+        }
         match attack::capture(&mode(change), change)? {
             Some(snapshot) => Ok(snapshot),
             None => honest::capture(change),
         }
     }
 
-    fn apply(_: &Context, _: &str, change: &Change, _: Option<&Value>, _: Option<&Value>) -> Result<Progress, Failure> {
-        if !attack::apply(&mode(change), change)? {
+    fn apply(_: &Context, operation: &str, change: &Change, _: Option<&Value>, _: Option<&Value>) -> Result<Progress, Failure> {
+        if operation == retirement::NAME {
+            retirement::apply(&mode(change), change)?;
+        } else if !attack::apply(&mode(change), change)? {
             honest::apply(change)?;
         }
         Ok(Progress::Done(None))
     }
 
-    fn rollback(_: &Context, _: &str, change: &Change, pre_image: Option<&Value>, _: Option<&Value>) -> Result<Progress, Failure> {
+    fn rollback(_: &Context, operation: &str, change: &Change, pre_image: Option<&Value>, _: Option<&Value>) -> Result<Progress, Failure> {
+        if operation == retirement::NAME {
+            retirement::rollback(change, pre_image)?;
+            return Ok(Progress::Done(None));
+        }
         if !attack::rollback(&mode(change), change)? {
             honest::rollback(change, pre_image)?;
         }
@@ -71,7 +82,17 @@ impl Migrator for Hostile {
         Ok(Progress::Done(None))
     }
 
-    fn verify(_: &Context, _: &str, change: &Change, pre_image: Option<&Value>, _: Option<&Value>, stage: Stage) -> Result<Vec<Check>, Failure> {
+    fn verify(
+        _: &Context,
+        operation: &str,
+        change: &Change,
+        pre_image: Option<&Value>,
+        _: Option<&Value>,
+        stage: Stage,
+    ) -> Result<Vec<Check>, Failure> {
+        if operation == retirement::NAME {
+            return retirement::verify(&mode(change), change, pre_image, stage);
+        }
         match attack::verify(&mode(change), stage)? {
             Some(checks) => Ok(checks),
             None => honest::verify(change, pre_image, stage),
