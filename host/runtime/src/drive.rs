@@ -18,6 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 
+pub(crate) use self::perform::add_up;
 use self::perform::Performer;
 use crate::{
     bodies::Bodies,
