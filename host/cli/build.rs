@@ -84,9 +84,9 @@ fn locked(lock: &str) -> Vec<(&str, &str)> {
         .collect();
     let mut needed = vec!["cutover-plugin"];
     let mut next = 0;
-    while let Some(name) = needed.get(next) {
+    while let Some(&name) = needed.get(next) {
         next += 1;
-        let lines = entries.iter().filter(|(other, _)| other == name).flat_map(|(_, entry)| entry.lines());
+        let lines = entries.iter().filter(|(other, _)| *other == name).flat_map(|(_, entry)| entry.lines());
         for line in lines.filter_map(|line| line.strip_prefix(" \"")) {
             // `"serde 1.0.2",` where there are several of that name.
             let dependency = line.split(['"', ' ']).next().unwrap_or(line);

@@ -18,8 +18,8 @@ use tokio::{
     task::JoinSet,
 };
 
-pub(crate) use self::perform::add_up;
 use self::perform::Performer;
+pub(crate) use self::perform::add_up;
 use crate::{
     bodies::Bodies,
     change_memory::ChangeMemory,

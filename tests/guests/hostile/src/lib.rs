@@ -3,6 +3,7 @@
 //! Without a mode it is honest. Each mode changes one hook only, so that what the host says is about that.
 
 mod attack;
+mod careless;
 mod guess;
 mod honest;
 
@@ -36,6 +37,7 @@ impl Migrator for Hostile {
         });
         let copy = Operation::migrate("copy", "copies three secrets")
             .input(input)
+            .output(json!({ "type": "object", "properties": { "copied": { "type": "integer" } } }))
             .role(source)
             .role(target)
             .role(elsewhere)
@@ -46,10 +48,15 @@ impl Migrator for Hostile {
     fn plan(_: &str, input: &Value, _: &[Change], _: Option<&str>) -> Result<Page, Failure> {
         let mode = input["mode"].as_str().unwrap_or_default();
         attack::while_planning(mode)?;
-        Ok(Page { changes: vec![attack::planned(mode)?], ..Page::default() })
+        let changes = vec![attack::planned(mode)?; if mode == "plan-doubles" { 2 } else { 1 }];
+        let output = (mode == "wrong-output").then(|| json!({ "copied": "three" }));
+        Ok(Page { changes, output, ..Page::default() })
     }
 
     fn capture(_: &Context, _: &str, change: &Change) -> Result<Snapshot, Failure> {
+        if let Some(snapshot) = careless::capture(&mode(change), change)? {
+            return Ok(snapshot);
+        }
         match attack::capture(&mode(change), change)? {
             Some(snapshot) => Ok(snapshot),
             None => honest::capture(change),
@@ -57,14 +64,14 @@ impl Migrator for Hostile {
     }
 
     fn apply(_: &Context, _: &str, change: &Change, _: Option<&Value>, _: Option<&Value>) -> Result<Progress, Failure> {
-        if !attack::apply(&mode(change), change)? {
+        if !careless::apply(&mode(change), change)? && !attack::apply(&mode(change), change)? {
             honest::apply(change)?;
         }
         Ok(Progress::Done(None))
     }
 
     fn rollback(_: &Context, _: &str, change: &Change, pre_image: Option<&Value>, _: Option<&Value>) -> Result<Progress, Failure> {
-        if !attack::rollback(&mode(change), change)? {
+        if !careless::rollback(&mode(change), change, pre_image)? && !attack::rollback(&mode(change), change)? {
             honest::rollback(change, pre_image)?;
         }
         attack::after_rollback(&mode(change))?;
@@ -72,6 +79,9 @@ impl Migrator for Hostile {
     }
 
     fn verify(_: &Context, _: &str, change: &Change, pre_image: Option<&Value>, _: Option<&Value>, stage: Stage) -> Result<Vec<Check>, Failure> {
+        if let Some(checks) = careless::verify(&mode(change), change)? {
+            return Ok(checks);
+        }
         match attack::verify(&mode(change), stage)? {
             Some(checks) => Ok(checks),
             None => honest::verify(change, pre_image, stage),
