@@ -85,19 +85,21 @@ export const migration = {
   },
 
   rollback(context, operation, change, preImage, memo) {
-    become(change.subject[0], preImage === undefined ? undefined : JSON.parse(preImage));
+    become(change.subject[0], parsed(preImage));
     return { tag: "done", val: memo };
   },
 
   verify(context, operation, change, preImage, memo, stage) {
-    const before = preImage === undefined ? undefined : JSON.parse(preImage);
-    const should = stage === "rolled-back" ? before : wanted(change);
+    const should = stage === "rolled-back" ? parsed(preImage) : wanted(change);
     const verdict = same(read(change.subject[0])?.value, should) ? "pass" : "fail";
     return [{ name: "reads-back", plane: "application", verdict, detail: "the value was read again and compared" }];
   },
 };
 
 const wanted = (change) => JSON.parse(change.instruction).value;
+
+// An absent option comes as null or as undefined, as the tool has it that made the component.
+const parsed = (text) => (text === undefined || text === null ? undefined : JSON.parse(text));
 
 // What is there; undefined for nothing. Only 404 is absence.
 function read(object) {
@@ -107,7 +109,7 @@ function read(object) {
   }
   succeed(response, "read the value");
   const etag = response.headers.find(([name]) => name === "etag")?.[1];
-  return { value: response.body === undefined ? null : JSON.parse(response.body), etag };
+  return { value: parsed(response.body) ?? null, etag };
 }
 
 // Makes the object what it should be. Every write says what it expects to replace (RFC 9110 section 13.1).

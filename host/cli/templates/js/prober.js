@@ -56,7 +56,8 @@ export const probe = {
   observe(context, operation, input, change) {
     const path = `/${JSON.parse(input).path.split("/").map(encodeURIComponent).join("/")}`;
     const response = send("target", undefined, { method: "GET", path, query: [], headers: [], body: undefined, as: undefined });
-    const body = response.body === undefined ? null : JSON.parse(response.body);
+    // An absent option comes as null or as undefined, as the tool has it that made the component.
+    const body = JSON.parse(response.body ?? "null");
     return JSON.stringify({ status: response.status, ready: typeof body?.ready === "boolean" ? body.ready : null });
   },
 };

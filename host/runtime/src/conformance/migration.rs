@@ -22,19 +22,18 @@ const MOST_LOST: usize = 5;
 /// Plays everything, and says how many changes the plan has.
 pub(super) async fn examine(bench: &Bench, findings: &mut Findings) -> usize {
     let Some(changes) = plan(bench, findings).await else { return 0 };
-    let mut moved = 0;
+    let mut idle = true;
     for change in changes.iter().take(MOST_CHANGES) {
-        if let Some(writes) = there_and_back(bench, change, findings).await
-            && writes > 0
-        {
-            moved += 1;
+        let writes = there_and_back(bench, change, findings).await;
+        idle &= writes == Some(0);
+        if let Some(writes @ 1..) = writes {
             lost_answers(bench, change, writes, findings).await;
             intrusion(bench, change, findings).await;
         }
         refusals(bench, change, findings).await;
         silence(bench, change, findings).await;
     }
-    if moved == 0 {
+    if idle {
         let nothing = if changes.is_empty() { "the plan has no change" } else { "nothing is written: all is as it is wanted already" };
         findings.broken(Rule::ApplyReaches, format!("{nothing}; write a case in which there is something to do"));
     }
