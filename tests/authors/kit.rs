@@ -95,11 +95,37 @@ async fn the_same_guest_without_a_fault_keeps_every_rule() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_projects_own_plugins_conform() {
-    let put = "[[case]]\nname = \"put\"\noperation = \"put\"\nwith = { path = \"flag\", value = [1, \"x\"] }\n\n[case.world.target]\nflag = false\n";
+    let put = r#"
+[[case]]
+name = "put"
+operation = "put"
+with = { path = "flag", value = [1, "x"] }
+
+[case.world.target]
+flag = false
+"#;
     assert_eq!(broken(&examined("example", put).await), Vec::new());
-    let get = "[[case]]\nname = \"get\"\noperation = \"get\"\nwith = { path = \"health\" }\n\n[case.world.target]\nhealth = { token = \"canary-token\" }\n";
+    let get = r#"
+[[case]]
+name = "get"
+operation = "get"
+with = { path = "health" }
+
+[case.world.target]
+health = { token = "canary-token" }
+"#;
     assert_eq!(broken(&examined("http-probe", get).await), Vec::new());
-    let copy = "[[case]]\nname = \"copy\"\noperation = \"copy-files\"\n\n[case.world.source]\n\"a/b.env\" = \"KEY=canary-key\\nOTHER=canary-other\\n\"\n\n[case.world.target]\n\"unrelated.json\" = { a = \"canary-a\" }\n";
+    let copy = r#"
+[[case]]
+name = "copy"
+operation = "copy-files"
+
+[case.world.source]
+"a/b.env" = "KEY=canary-key\nOTHER=canary-other\n"
+
+[case.world.target]
+"unrelated.json" = { a = "canary-a" }
+"#;
     let report = examined("vault-migrator", copy).await;
     assert_eq!((broken(&report), report.cases[0].changes), (Vec::new(), 1));
 }

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from componentize_py_types import Err
 from wit_world import exports
-from wit_world.exports.migration import Page, Progress_Done
+from wit_world.exports.migration import Page
 from wit_world.exports.plugin import Cardinality, Manifest, Operation, Purpose, ResponseRule, Role, Route, RouteClass
 from wit_world.imports import connection
 from wit_world.imports.types import (
@@ -24,6 +24,7 @@ from wit_world.imports.types import (
     Failure_Unavailable,
     Object,
     Plane,
+    Progress_Done,
     Snapshot,
     Stage,
     Verdict,

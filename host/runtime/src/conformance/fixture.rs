@@ -77,7 +77,16 @@ mod tests {
 
     #[test]
     fn a_fixture_is_read() {
-        let text = "[[case]]\nname = \"a\"\noperation = \"put\"\nwith = { path = \"x\", n = 1 }\ntimeout = \"2s\"\n\n[case.world.target]\n\"x/y\" = { on = true }\n";
+        let text = r#"
+[[case]]
+name = "a"
+operation = "put"
+with = { path = "x", n = 1 }
+timeout = "2s"
+
+[case.world.target]
+"x/y" = { on = true }
+"#;
         let fixture = Fixture::parse(text).expect("a fixture");
         let case = &fixture.cases[0];
         assert_eq!((&case.with, case.timeout), (&json!({"path": "x", "n": 1}), Some(Span::seconds(2))));
