@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
-use cutover_tests::{authors_target, guests_workspace, tools};
+use cutover_tests::{guests_workspace, tools};
 use serde_json::Value;
 
 use crate::desk::{Desk, seen};
@@ -12,10 +12,19 @@ fn a_plugin_in_rust_is_green_in_three_commands_with_vendored_crates() {
     let desk = vendored(Desk::new());
     three_commands(&desk, "mover", "rust", "migrator");
     three_commands(&desk, "looker", "rust", "prober");
-    // The plugin's own unit tests, natively.
+    // The plugin's own unit tests, natively. `--locked`: the lock file that came with it is complete.
     let mut cargo = desk.command(Path::new("cargo"));
     let tested = cargo.args(["test", "--quiet", "--offline", "--locked"]).current_dir(desk.path("mover")).output().expect("cargo starts");
     assert!(tested.status.success(), "{}", seen(&tested));
+
+    // What the language says of a mistake is shown, and the component of before stays.
+    let (code, before) = (fs::read_to_string(desk.path("mover/src/lib.rs")), fs::read(desk.path("mover/mover.wasm")));
+    desk.write("mover/src/lib.rs", &code.expect("the template").replace("fn wanted(input: &Value)", "fn wanted(input: &Valu)"));
+    let refused = desk.cutover("plugin build mover");
+    assert_eq!(refused.status.code(), Some(1), "{}", seen(&refused));
+    let told = seen(&refused);
+    assert!(told.contains("error[CUT6073]") && told.contains("Valu"), "{told}");
+    assert_eq!(fs::read(desk.path("mover/mover.wasm")).ok(), before.ok());
 }
 
 #[test]
@@ -61,19 +70,6 @@ fn a_missing_tool_is_told_with_the_command_that_installs_it() {
         let told = seen(&refused);
         assert!(told.contains("error[CUT6072]") && told.contains(tool) && told.contains(remedy), "{told}");
     }
-}
-
-#[test]
-fn what_the_language_says_of_a_mistake_is_shown() {
-    let desk = vendored(Desk::new());
-    desk.done("plugin new mover --lang rust");
-    share_target(&desk, "mover");
-    let code = fs::read_to_string(desk.path("mover/src/lib.rs")).expect("the template");
-    desk.write("mover/src/lib.rs", &code.replace("fn wanted(input: &Value)", "fn wanted(input: &Valu)"));
-    let refused = desk.cutover("plugin build mover");
-    assert_eq!(refused.status.code(), Some(1), "{}", seen(&refused));
-    let told = seen(&refused);
-    assert!(told.contains("error[CUT6073]") && told.contains("Valu"), "{told}");
 }
 
 #[test]
@@ -127,8 +123,8 @@ fn vendored(desk: Desk) -> Desk {
     desk.with("CARGO_HOME", &home).with("CARGO_NET_OFFLINE", Path::new("true"))
 }
 
-/// What cargo compiles is kept between the tests and their runs.
+/// What cargo compiled for one plugin of the desk is there for the next.
 fn share_target(desk: &Desk, name: &str) {
-    fs::create_dir_all(authors_target()).expect("a folder");
-    symlink(authors_target(), desk.path(name).join("target")).expect("a link");
+    fs::create_dir_all(desk.path("target")).expect("a folder");
+    symlink(desk.path("target"), desk.path(name).join("target")).expect("a link");
 }

@@ -53,12 +53,6 @@ pub fn tools(language: &str) -> PathBuf {
     folder
 }
 
-/// The checkout's folder for what tests of authors build, kept between runs.
-#[must_use]
-pub fn authors_target() -> PathBuf {
-    root().join("target/authors")
-}
-
 /// The workspace of guests.
 #[must_use]
 pub fn guests_workspace() -> PathBuf {
