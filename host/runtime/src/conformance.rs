@@ -62,7 +62,7 @@ pub enum ConformanceError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The fixture does not fit the plugin, or cannot be set up.
-    #[error("{0}")]
+    #[error(transparent)]
     Fixture(#[from] FixtureError),
 }
 

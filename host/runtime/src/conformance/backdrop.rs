@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use age::{secrecy::ExposeSecret as _, x25519::Identity};
 use serde_json::Value;
 
 use super::memory_server::MemoryServer;
@@ -36,7 +37,13 @@ impl Backdrop {
             return Ok(None);
         }
         let folder = TemporaryFolder::make(entropy).map_err(|error| format!("no folder for role `{role}`: {error}"))?;
-        let settings = [("path".to_owned(), Value::from(folder.0.display().to_string()))].into_iter().collect();
+        let text = |text: String| Value::from(text);
+        let settings = [
+            ("path".to_owned(), text(folder.world().display().to_string())),
+            ("identity".to_owned(), text(format!("file:{}", folder.root.join(IDENTITY).display()))),
+            ("recipients".to_owned(), vec![text(folder.identity.to_public().to_string())].into()),
+        ];
+        let settings = settings.into_iter().collect();
         let config = ConnectionConfig { name: role.to_owned(), kind: "file".to_owned(), settings, ..ConnectionConfig::default() };
         let backend = FileKind::default().open(&config, opening).await.map_err(|error| error.to_string())?;
         Ok(Some(Self::Folder(folder, backend)))
@@ -75,52 +82,81 @@ impl Backdrop {
     }
 }
 
-/// A folder that is gone when this is.
-pub(super) struct TemporaryFolder(PathBuf);
+/// The file with the key of encrypted files, beside the folder that is played.
+const IDENTITY: &str = "identity";
+
+/// A folder that is gone when this is. Its encrypted files can be read.
+pub(super) struct TemporaryFolder {
+    root: PathBuf,
+    identity: Identity,
+}
 
 impl TemporaryFolder {
     fn make(entropy: &dyn Entropy) -> io::Result<Self> {
         let mut bytes = [0; 8];
         entropy.fill(&mut bytes);
-        let folder = std::env::temp_dir().join(format!("cutover-conformance-{}", hex::encode(bytes)));
-        fs::create_dir(&folder)?;
-        Ok(Self(folder.canonicalize()?))
+        let root = std::env::temp_dir().join(format!("cutover-conformance-{}", hex::encode(bytes)));
+        let folder = Self { root, identity: Identity::generate() };
+        fs::create_dir_all(folder.world())?;
+        fs::write(folder.root.join(IDENTITY), folder.identity.to_string().expose_secret())?;
+        Ok(folder)
+    }
+
+    /// What the role's connection sees.
+    fn world(&self) -> PathBuf {
+        self.root.join("world")
     }
 
     fn documents(&self) -> Documents {
         let mut documents = Documents::new();
-        collect(&self.0, "", &mut documents);
+        self.collect(&self.world(), "", &mut documents);
         documents
     }
 
     fn replace(&self, documents: &Documents) {
         let old = self.documents();
         for name in old.keys().filter(|name| !documents.contains_key(*name)) {
-            let _ = fs::remove_file(self.0.join(name));
+            let _ = fs::remove_file(self.world().join(name));
         }
         for (name, document) in documents.iter().filter(|(name, document)| old.get(*name) != Some(document)) {
-            let file = self.0.join(name);
+            let file = self.world().join(name);
             let text = document.as_str().map_or_else(|| document.to_string(), str::to_owned);
             // What cannot be written is missing, and the plugin's hooks tell so.
-            let _ = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, text));
+            let _ = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, self.stored(name, text)));
         }
     }
+
+    /// A file's text as it is stored.
+    fn stored(&self, name: &str, text: String) -> Vec<u8> {
+        let cipher = is_encrypted(name).then(|| age::encrypt(&self.identity.to_public(), text.as_bytes()).ok());
+        cipher.flatten().unwrap_or_else(|| text.into_bytes())
+    }
+
+    /// The text of what is stored: of an encrypted file its plain text, which alone is the same from write to write.
+    fn text(&self, name: &str, stored: Vec<u8>) -> String {
+        let plain = is_encrypted(name).then(|| age::decrypt(&self.identity, &stored).ok());
+        String::from_utf8_lossy(&plain.flatten().unwrap_or(stored)).into_owned()
+    }
+
+    fn collect(&self, folder: &Path, prefix: &str, documents: &mut Documents) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                self.collect(&entry.path(), &format!("{name}/"), documents);
+            } else if let Ok(bytes) = fs::read(entry.path()) {
+                documents.insert(name.clone(), Value::from(self.text(&name, bytes)));
+            }
+        }
+    }
+}
+
+fn is_encrypted(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == "age")
 }
 
 impl Drop for TemporaryFolder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn collect(folder: &Path, prefix: &str, documents: &mut Documents) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        if entry.path().is_dir() {
-            collect(&entry.path(), &format!("{name}/"), documents);
-        } else if let Ok(bytes) = fs::read(entry.path()) {
-            documents.insert(name, Value::from(String::from_utf8_lossy(&bytes).into_owned()));
-        }
+        let _ = fs::remove_dir_all(&self.root);
     }
 }
 
@@ -134,14 +170,17 @@ mod tests {
     #[test]
     fn a_folder_holds_what_it_is_given_and_is_gone_afterwards() {
         let folder = TemporaryFolder::make(&SystemEntropy).expect("a folder");
-        let documents: Documents = [("a/b.env".to_owned(), json!("K=1\n")), ("c.json".to_owned(), json!({"x": 1}))].into();
+        let names = ["a/b.env", "c.json", "d.json.age"].map(str::to_owned);
+        let documents: Documents = names.into_iter().zip([json!("K=1\n"), json!({"x": 1}), json!("{}")]).collect();
         folder.replace(&documents);
+        assert_eq!(folder.documents()["d.json.age"], json!("{}"));
+        assert_ne!(fs::read(folder.world().join("d.json.age")).expect("a file"), b"{}", "it is encrypted");
         assert_eq!(folder.documents()["c.json"], json!("{\"x\":1}"));
         let before = folder.documents();
-        fs::write(folder.0.join("more"), "x").expect("written");
+        fs::write(folder.world().join("more"), "x").expect("written");
         folder.replace(&before);
         assert_eq!(folder.documents(), before);
-        let path = folder.0.clone();
+        let path = folder.root.clone();
         drop(folder);
         assert!(!path.exists());
     }

@@ -23,8 +23,10 @@ pub(crate) fn perform(program: &mut Program, target: &Path, fixture: Option<&Pat
     let conforms = report.conforms();
     let next = if conforms {
         format!("cutover plugin inspect {}", component.display())
-    } else {
+    } else if target.is_dir() {
         format!("mend the first FAIL, then: cutover plugin build {0} && cutover plugin test {0}", beside.display())
+    } else {
+        "mend the first FAIL, build the component anew, then this command again".to_owned()
     };
     let strong = palette::STRONG;
     program.console.answer(&format!("{}{strong}Next{strong:#}  {}\n", conformance::text(&report), printable::line(&next)))?;
