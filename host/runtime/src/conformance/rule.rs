@@ -118,9 +118,11 @@ impl Rule {
             Some("CUT3206" | "CUT3207" | "CUT3410" | "CUT3411") => Self::CaptureCovers,
             Some("CUT3412") => Self::ApplyReaches,
             Some("CUT3102") => Self::EndsInTime,
-            Some(code) if code.starts_with("CUT320") || code.starts_with("CUT330") || code.starts_with("CUT340") => Self::AsksWhatItSaid,
-            Some("CUT3210" | "CUT3211") => Self::AsksWhatItSaid,
+            Some(code) if ASKED.iter().any(|beginning| code.starts_with(beginning)) => Self::AsksWhatItSaid,
             _ => otherwise,
         }
     }
 }
+
+/// How the codes begin of refusals of a request, a token or a role that the manifest does not cover.
+const ASKED: [&str; 5] = ["CUT320", "CUT3210", "CUT3211", "CUT330", "CUT340"];
