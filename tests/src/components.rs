@@ -41,3 +41,20 @@ pub fn foreign_component(language: &str) -> Vec<u8> {
     let file = root().join("target/polyglot").join(format!("{language}.wasm"));
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}; type `cargo xtask polyglot`", file.display()))
 }
+
+/// The folder with the tools for guests in a language, as `cargo xtask polyglot` installed them.
+///
+/// # Panics
+/// If they are not installed; the message says what to type.
+#[must_use]
+pub fn tools(language: &str) -> PathBuf {
+    let folder = root().join("target/tools").join(language);
+    assert!(folder.join("installed").is_file(), "{} is not there; type `cargo xtask polyglot`", folder.display());
+    folder
+}
+
+/// The workspace of guests.
+#[must_use]
+pub fn guests_workspace() -> PathBuf {
+    root().join("plugins")
+}

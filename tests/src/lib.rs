@@ -12,7 +12,7 @@ mod rig;
 mod test_clock;
 mod warm;
 
-pub use components::{component, foreign_component};
+pub use components::{component, foreign_component, guests_workspace, tools};
 pub use fake_ca::FakeCa;
 pub use guest_memory::{GuestMemory, Seen};
 pub use kv_compare::{KvDump, KvKey, KvVersion, differences, dump};

@@ -7,6 +7,9 @@ mod bindings;
 mod debian;
 mod demo;
 mod failed;
+// Shared with `cutover plugin build`; by its path, so that nothing else is compiled for it.
+#[path = "../../host/cli/src/guest_toolchain.rs"]
+mod guest_toolchain;
 mod openbao;
 mod plugins;
 mod polyglot;

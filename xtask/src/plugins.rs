@@ -10,12 +10,12 @@ use std::{
 
 use crate::{
     failed::{Failed, run},
-    sysroot::{TARGET, Toolchain},
+    sysroot::{self, TARGET},
 };
 
 /// Builds all guests in one go; idempotent. The core modules, in order of their names.
 pub(crate) fn build(root: &Path) -> Result<Vec<PathBuf>, Failed> {
-    let toolchain = Toolchain::find(root)?;
+    let toolchain = sysroot::find(root)?;
     let target = root.join("target/guests");
     let mut build = toolchain.cargo(&root.join("plugins"));
     build.args(["build", "--quiet", "--locked", "--release", "--workspace", "--exclude", "cutover-plugin", "--target", TARGET]);

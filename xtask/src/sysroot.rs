@@ -1,169 +1,37 @@
-//! A compiler that can build for `wasm32-unknown-unknown`: found, or made from what the system has.
+//! A compiler for guests: the one that is here, or one that is installed.
 
-use std::{
-    env, fs,
-    hash::{DefaultHasher, Hash, Hasher},
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use crate::{
     debian,
-    failed::{Failed, output, run},
+    failed::Failed,
+    guest_toolchain::{self, DEBIAN_PACKAGES},
 };
 
-/// The target of all guests: no WASI, so that a guest imports nothing but the contract.
-pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+pub(crate) use crate::guest_toolchain::{TARGET, Toolchain};
 
-/// Debian's compiler and cargo of the packages below. Its standard library comes as source, of the very same version.
-const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
-const DEBIAN_CARGO: &str = "/usr/bin/cargo";
-const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
-const LINKERS: [&str; 4] = ["wasm-ld", "wasm-ld-22", "wasm-ld-19", "wasm-ld-14"];
-
-/// A way to build guests.
-pub(crate) enum Toolchain {
-    /// The usual cargo and rustc have the target.
-    Installed,
-    /// Debian's, with a standard library built by [`build_std`].
-    Debian { sysroot: PathBuf, linker: String },
-}
-
-impl Toolchain {
-    /// Finds or makes one: the installed target, then rustup, then Debian's packages.
-    pub(crate) fn find(root: &Path) -> Result<Self, Failed> {
-        if installed() {
-            return Ok(Self::Installed);
-        }
-        // On a machine without rustup, or where its server cannot be reached, this fails at once or after its own timeout.
-        let add = Command::new("rustup").args(["target", "add", TARGET]).current_dir(root).output();
-        if add.is_ok_and(|output| output.status.success()) && installed() {
-            return Ok(Self::Installed);
-        }
-        if debian_source().is_none() || linker().is_none() {
-            println!("xtask: guests need a Rust compiler for {TARGET}");
-            if !debian::install(&DEBIAN_PACKAGES)? {
-                return Err(advice());
-            }
-        }
-        let source = debian_source().ok_or_else(advice)?;
-        let linker = linker().ok_or_else(advice)?;
-        Ok(Self::Debian { sysroot: standard_library(root, &source)?, linker })
+/// Finds or makes one: the installed target, then rustup, then Debian's packages.
+pub(crate) fn find(root: &Path) -> Result<Toolchain, Failed> {
+    if !guest_toolchain::installed(root) {
+        // On a machine without rustup, or where its server cannot be reached, this fails at once or after its own timeout;
+        // what is there then is looked for anew.
+        let _ = Command::new("rustup").args(["target", "add", TARGET]).current_dir(root).output();
     }
-
-    /// A cargo command for guests, in `folder`.
-    pub(crate) fn cargo(&self, folder: &Path) -> Command {
-        match self {
-            Self::Installed => clean(Command::new("cargo"), folder),
-            Self::Debian { sysroot, linker } => {
-                let mut command = clean(Command::new(DEBIAN_CARGO), folder);
-                command.env("RUSTC", DEBIAN_RUSTC);
-                command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", format!("--sysroot={}", sysroot.display()));
-                command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
-                command
-            }
-        }
+    if let Some(toolchain) = present(root)? {
+        return Ok(toolchain);
     }
+    println!("xtask: guests need a Rust compiler for {TARGET}");
+    let installed = debian::install(&DEBIAN_PACKAGES)?;
+    let toolchain = if installed { present(root)? } else { None };
+    toolchain.ok_or_else(advice)
 }
 
-/// A command without the variables that would replace the flags of the target or name another compiler.
-fn clean(mut command: Command, folder: &Path) -> Command {
-    command.current_dir(folder);
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Whether the usual rustc has a standard library for the target.
-fn installed() -> bool {
-    let library = output(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]));
-    library.is_some_and(|folder| has_std(Path::new(folder.trim())))
-}
-
-fn has_std(folder: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(folder) else { return false };
-    entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
-}
-
-/// The source of the standard library beside Debian's compiler.
-fn debian_source() -> Option<PathBuf> {
-    let sysroot = output(Command::new(DEBIAN_RUSTC).args(["--print", "sysroot"]))?;
-    let source = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
-    (source.join("std/Cargo.toml").is_file() && Path::new(DEBIAN_CARGO).is_file()).then_some(source)
-}
-
-fn linker() -> Option<String> {
-    let path = env::var_os("PATH")?;
-    LINKERS.into_iter().find(|name| env::split_paths(&path).any(|folder| folder.join(name).is_file())).map(str::to_owned)
+fn present(root: &Path) -> Result<Option<Toolchain>, Failed> {
+    let tell = |line: &str| println!("xtask: {line}");
+    Toolchain::present(root, &root.join("target/wasm-sysroot"), &tell).map_err(|error| Failed(error.0))
 }
 
 fn advice() -> Failed {
-    Failed(format!(
-        "no Rust compiler here can build for {TARGET}. Type one of these, then the command again:\n  \
-         rustup target add {TARGET}\n  sudo apt-get install -y {}",
-        DEBIAN_PACKAGES.join(" ")
-    ))
-}
-
-/// The folder of the standard library for this very compiler, built if it is not there: about a minute and 71 MB, once.
-fn standard_library(root: &Path, source: &Path) -> Result<PathBuf, Failed> {
-    let sysroots = root.join("target/wasm-sysroot");
-    let sysroot = sysroots.join(compiler_key(source)?);
-    if sysroot.is_dir() {
-        return Ok(sysroot);
-    }
-    println!("xtask: building the standard library for {TARGET} (once, about a minute)");
-    let work = sysroots.join(format!("work-{}", std::process::id()));
-    let made = build_std(&work, source).and_then(|ready| match fs::rename(&ready, &sysroot) {
-        // Another build that was faster is as good.
-        Err(error) if !sysroot.is_dir() => Err(Failed::at(&sysroot, &error)),
-        _ => Ok(sysroot),
-    });
-    let removed = fs::remove_dir_all(&work).map_err(|error| Failed::at(&work, &error));
-    made.and_then(|sysroot| removed.map(|()| sysroot))
-}
-
-/// Names one build of the compiler: libraries of another one are refused by rustc (E0514).
-fn compiler_key(source: &Path) -> Result<String, Failed> {
-    let version = output(Command::new(DEBIAN_RUSTC).arg("-vV")).ok_or_else(advice)?;
-    let metadata = fs::metadata(source).map_err(|error| Failed::at(source, &error))?;
-    let mut hasher = DefaultHasher::new();
-    (&version, metadata.modified().ok()).hash(&mut hasher);
-    let release = version.lines().find_map(|line| line.strip_prefix("release: ")).unwrap_or("unknown");
-    Ok(format!("{release}-{:016x}", hasher.finish()))
-}
-
-/// Lets cargo build the standard library as part of an empty crate, and gathers it as a sysroot below `work`.
-fn build_std(work: &Path, source: &Path) -> Result<PathBuf, Failed> {
-    let write = |name: &str, text: &str| {
-        let file = work.join(name);
-        file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, text)).map_err(|error| Failed::at(&file, &error))
-    };
-    write("src/lib.rs", "#![no_std]\n")?;
-    write(
-        "Cargo.toml",
-        "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[profile.release]\nopt-level = \"s\"\n\n[workspace]\n",
-    )?;
-    // The packages carry the library's own dependencies too: no network is needed.
-    let vendored = source.join("vendor");
-    let replaced = "[source.crates-io]\nreplace-with = \"vendored\"\n\n[source.vendored]\ndirectory = ";
-    write(".cargo/config.toml", &format!("{replaced}\"{}\"\n", vendored.display()))?;
-    let mut cargo = clean(Command::new(DEBIAN_CARGO), work);
-    cargo.args(["build", "--quiet", "--offline", "--release", "-Zbuild-std=std,panic_abort", "--target", TARGET]);
-    cargo.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", work.join("target"));
-    // Without bitcode a guest with `lto` fails: cargo leaves it out of libraries unless told.
-    run(cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-Cembed-bitcode=yes"))?;
-
-    let ready = work.join("sysroot");
-    let library = ready.join("lib/rustlib").join(TARGET).join("lib");
-    fs::create_dir_all(&library).map_err(|error| Failed::at(&library, &error))?;
-    let built = work.join("target").join(TARGET).join("release/deps");
-    for entry in fs::read_dir(&built).map_err(|error| Failed::at(&built, &error))?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if Path::new(&name).extension().is_some_and(|ending| ending == "rlib") && !name.starts_with("libempty-") {
-            fs::copy(entry.path(), library.join(&name)).map_err(|error| Failed::at(&entry.path(), &error))?;
-        }
-    }
-    if has_std(&library) { Ok(ready) } else { Err(Failed("the standard library was built, but is not where cargo puts it".to_owned())) }
+    let remedies = guest_toolchain::remedies().join("\n  ");
+    Failed(format!("no Rust compiler here can build for {TARGET}. Type one of these, then the command again:\n  {remedies}"))
 }

@@ -4,6 +4,7 @@ mod examples;
 mod form;
 mod global;
 mod later;
+mod plugin;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use form::Output;
 pub use global::{ColorWhen, GlobalArgs, GuessedForm, ProgressStyle};
 pub use later::refusal;
+pub use plugin::{PluginArgs, PluginCommand, PluginLanguage, PluginWorld};
 
 /// Move secrets, certificates and trust from one system to another, one verified and reversible change at a time
 ///
@@ -95,7 +97,7 @@ pub enum Command {
     /// List runs and look into them
     #[command(after_long_help = examples::RUNS)]
     Runs(RunsArgs),
-    /// Make plugin components and look into them
+    /// Write, build, test and pack plugins, and look into them
     #[command(after_long_help = examples::PLUGIN)]
     Plugin(PluginArgs),
     /// Explain the code of an error, or an exit code
@@ -392,39 +394,6 @@ pub enum RunsCommand {
         /// Write the values, secrets included, to this new file (mode 0600)
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
-    },
-}
-
-/// Options of `plugin`.
-#[derive(Debug, Args)]
-pub struct PluginArgs {
-    #[command(subcommand)]
-    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
-    pub command: PluginCommand,
-}
-
-/// Commands about plugins.
-#[derive(Debug, Subcommand)]
-pub enum PluginCommand {
-    /// Make a component of a core module and embed the manifest that it describes
-    ///
-    /// Takes what `cargo build --target wasm32-unknown-unknown` made, or a component. The plugin's `describe` is
-    /// called once, without any connection.
-    #[command(after_long_help = examples::PLUGIN_PACK)]
-    Pack {
-        /// The module or component
-        #[arg(value_name = "WASM")]
-        module: PathBuf,
-        /// Where the packed component goes; a file that is there is replaced
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-    },
-    /// Show what a component offers and asks for, without running it
-    #[command(after_long_help = examples::PLUGIN_INSPECT)]
-    Inspect {
-        /// The component
-        #[arg(value_name = "FILE")]
-        component: PathBuf,
     },
 }
 

@@ -42,6 +42,10 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
         },
         Some(Command::Schema(args)) => schema::perform(program, args),
         Some(Command::Plugin(args)) => match &args.command {
+            PluginCommand::New { folder, lang, world } => plugin::new::perform(program, folder, *lang, *world),
+            PluginCommand::Build { folder } => plugin::build::perform(program, folder),
+            PluginCommand::Test { target, fixture } => plugin::test::perform(program, target, fixture.as_deref()),
+            PluginCommand::Dev { folder } => plugin::dev::perform(program, folder),
             PluginCommand::Pack { module, out } => plugin::pack(program, module, out),
             PluginCommand::Inspect { component } => plugin::inspect(program, component),
         },

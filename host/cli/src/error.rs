@@ -101,6 +101,14 @@ pub mod code {
     pub const BROKE_OFF: &str = "CUT6060";
     /// Something stands where changes were to be made.
     pub const CONFLICT: &str = "CUT6061";
+    /// A folder has no plugin in it that can be built.
+    pub const PLUGIN_FOLDER: &str = "CUT6071";
+    /// A tool that makes plugins is not here.
+    pub const TOOL: &str = "CUT6072";
+    /// A tool could not build a plugin.
+    pub const BUILD: &str = "CUT6073";
+    /// A fixture of the conformance kit is missing or wrong.
+    pub const FIXTURE: &str = "CUT6074";
     /// A probe said no, or saw too little.
     pub const PROBE: &str = "CUT4103";
     /// Old and new both worked for longer than allowed.

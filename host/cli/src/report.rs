@@ -1,6 +1,7 @@
 //! How things look: a plan, the problems of a file, a plugin, a run under way, its ending. Pure: values in, text out.
 
 pub mod annotation;
+pub mod conformance;
 pub mod diagnostics;
 pub mod ending;
 pub mod event;

@@ -60,7 +60,7 @@ fn short_help_of_the_program() {
       resume       Go on with a run that was stopped, paused, killed or left waiting
       rollback     Take back what a run has done, newest first, each change checked
       runs         List runs and look into them
-      plugin       Make plugin components and look into them
+      plugin       Write, build, test and pack plugins, and look into them
       explain      Explain the code of an error, or an exit code
       config       Show the settings that count
       completions  Print a completion script for a shell

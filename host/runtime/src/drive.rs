@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use self::perform::Performer;
+pub(crate) use self::perform::add_up;
 use crate::{
     bodies::Bodies,
     change_memory::ChangeMemory,

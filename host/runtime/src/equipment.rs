@@ -98,6 +98,15 @@ impl Equipment {
         Ok(Seats { roles })
     }
 
+    /// The seats of an operation outside of any plan: each role is played by the connection of its own name.
+    pub(crate) fn seats_by_role(&self, operation: &Operation, public: &BTreeMap<String, Vec<Pointer>>) -> Result<Seats, Failure> {
+        let seat = |role: &cutover_engine::Role| {
+            let public = public.get(&role.name).cloned().unwrap_or_default();
+            Ok((role.name.clone(), self.seat(role, Some(&role.name), public)?))
+        };
+        Ok(Seats { roles: operation.roles.iter().map(seat).collect::<Result<_, Failure>>()? })
+    }
+
     /// The backend behind a connection that is no set.
     #[must_use]
     pub fn backend(&self, connection: &str) -> Option<&Arc<dyn Backend>> {

@@ -4,6 +4,7 @@ pub mod bodies;
 pub mod change_memory;
 pub mod clock;
 pub mod codec;
+pub mod conformance;
 pub mod connection;
 pub mod disk;
 pub mod doctor;

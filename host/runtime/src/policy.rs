@@ -8,6 +8,7 @@ mod budget;
 mod code;
 mod header;
 mod path;
+mod remedy;
 mod table;
 mod template;
 
@@ -20,6 +21,7 @@ use crate::hook::{Call, Request};
 pub use budget::{Budget, CallLimits, Permit};
 pub use code::Code;
 pub use path::{RequestPath, escape_into, shown};
+pub(crate) use remedy::one_more;
 pub use table::{Ground, KindRoute, KindTable, PUBLIC_HEADERS, Unlisted};
 pub use template::{Template, Variables};
 
@@ -178,12 +180,9 @@ impl Policy {
     }
 
     fn unnamed_read(&self, route: &Asked, quoted: &str) -> Failure {
-        let mut reads: Vec<String> = self.reads_as_written.iter().map(|read| format!("\"{read}\"")).collect();
-        reads.push(format!("\"{} {}\"", route.method, route.path.as_str()));
+        let remedy = one_more(&self.connection, "reads", &self.reads_as_written, &format!("{} {}", route.method, route.path.as_str()));
         Code::UNNAMED_READ.refused(format!(
-            "the plugin calls {quoted} a read, but only GET, HEAD and LIST are by themselves; if it changes nothing, add `reads = [{}]` under `[connections.{}]`",
-            reads.join(", "),
-            self.connection
+            "the plugin calls {quoted} a read, but only GET, HEAD and LIST are by themselves; if it changes nothing, {remedy}"
         ))
     }
 }
@@ -500,7 +499,7 @@ mod tests {
         let failure = judge(&http(), &["read POST /find/{kind}"], &["POST /search"], "POST /find/x").expect_err("not named");
         assert!(failure.text.contains("`POST /find/x`"), "{}", failure.text);
         assert!(
-            failure.text.ends_with("add `reads = [\"POST /search\", \"POST /find/{kind}\"]` under `[connections.app]`"),
+            failure.text.ends_with("put `reads = [\"POST /search\", \"POST /find/{kind}\"]` in place of the `reads` of connection `app`"),
             "{}",
             failure.text
         );

@@ -46,7 +46,11 @@ examples! {
     RUNS_LIST = "cutover runs list" "cutover runs list --state /var/lib/cutover -o json";
     RUNS_SHOW = "cutover runs show 7f3a" "cutover runs show 7f3a -o json";
     RUNS_PRE_IMAGE = "cutover runs pre-image 7f3a 'copy/payments/db'" "cutover runs pre-image 7f3a 'copy/payments/db' --out before.json";
-    PLUGIN = "cutover plugin inspect target/plugins/vault-migrator.wasm" "cutover plugin pack my_plugin.wasm --out my-plugin.wasm";
+    PLUGIN = "cutover plugin new mover --lang rust" "cutover plugin inspect target/plugins/vault-migrator.wasm";
+    PLUGIN_NEW = "cutover plugin new mover --lang rust" "cutover plugin new health --lang python --world prober";
+    PLUGIN_BUILD = "cutover plugin build" "cutover plugin build mover -o json";
+    PLUGIN_TEST = "cutover plugin test" "cutover plugin test mover/mover.wasm --fixture more.toml";
+    PLUGIN_DEV = "cutover plugin dev" "cutover plugin dev mover -o jsonl";
     PLUGIN_PACK = "cutover plugin pack target/wasm32-unknown-unknown/release/my_plugin.wasm --out plugins/my-plugin.wasm" "cutover plugin pack my_plugin.wasm --out my-plugin.wasm -o json";
     PLUGIN_INSPECT = "cutover plugin inspect target/plugins/vault-migrator.wasm" "cutover plugin inspect my-plugin.wasm -o json";
     EXPLAIN = "cutover explain CUT0104" "cutover explain exit-codes";

@@ -1,4 +1,9 @@
-//! `cutover plugin pack` and `cutover plugin inspect`.
+//! `cutover plugin pack` and `cutover plugin inspect`; the other commands for authors have a file each.
+
+pub(super) mod build;
+pub(super) mod dev;
+pub(super) mod new;
+pub(super) mod test;
 
 use std::path::{Path, PathBuf};
 
@@ -15,10 +20,7 @@ use crate::{
 
 /// Makes a packed component of a module or component.
 pub(super) fn pack(program: &mut Program, module: &Path, out: &Path) -> Outcome {
-    let bytes = component::bytes(module)?;
-    let sandbox = program.sandbox()?;
-    let packed = program.block_on(sandbox.pack(&bytes))?;
-    let packed = packed.map_err(|error| CommandError::no(error.code(), format!("cannot pack `{}`", module.display())).because(&error))?;
+    let packed = packed(program, module)?;
     let inspection = sandbox::inspect(&packed)
         .map_err(|error| CommandError::no(error.code(), format!("`{}` does not fit after packing", module.display())).because(&error))?;
     replace(out, &packed)?;
@@ -43,6 +45,14 @@ struct Document<'a> {
     packed: PathBuf,
     plugin: PluginView<'a>,
     exit: ExitCode,
+}
+
+/// The packed component of a module or component.
+fn packed(program: &mut Program, module: &Path) -> Result<Vec<u8>, CommandError> {
+    let bytes = component::bytes(module)?;
+    let sandbox = program.sandbox()?;
+    let packed = program.block_on(sandbox.pack(&bytes))?;
+    packed.map_err(|error| CommandError::no(error.code(), format!("cannot pack `{}`", module.display())).because(&error))
 }
 
 /// A reader sees the old file or the new one, never a half.

@@ -102,7 +102,7 @@ impl VaultKind {
         Ok(VaultBackend {
             authority,
             table: self.http.table().clone(),
-            wire: Wire::new(places, bare, opening.clock.clone()),
+            wire: Wire::new(config.name.clone(), places, bare, opening.clock.clone()),
             token: Token::new(login, opening.credentials.scanner().cloned()),
             mounts: Mounts::default(),
         })

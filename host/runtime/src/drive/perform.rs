@@ -401,7 +401,7 @@ const MAX_DETAIL: usize = 1_000;
 const NOT_PROVABLE: &str = "not-provable";
 
 /// Fail beats inconclusive beats pass. Checks that looked nowhere near what was written pass nothing.
-fn add_up(checks: &[hook::Check], looked: bool, self_checking: bool) -> Verdict {
+pub(crate) fn add_up(checks: &[hook::Check], looked: bool, self_checking: bool) -> Verdict {
     if checks.iter().any(|check| check.verdict == Verdict::Fail) {
         Verdict::Fail
     } else if checks.iter().any(|check| check.verdict == Verdict::Inconclusive) || (checks.is_empty() && self_checking) {

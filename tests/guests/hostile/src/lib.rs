@@ -3,6 +3,7 @@
 //! Without a mode it is honest. Each mode changes one hook only, so that what the host says is about that.
 
 mod attack;
+mod careless;
 mod guess;
 mod honest;
 mod retirement;
@@ -33,6 +34,7 @@ impl Migrator for Hostile {
         });
         let copy = Operation::migrate("copy", "copies three secrets")
             .input(input.clone())
+            .output(json!({ "type": "object", "properties": { "copied": { "type": "integer" } } }))
             .role(source)
             .role(target)
             .role(elsewhere)
@@ -48,12 +50,17 @@ impl Migrator for Hostile {
             return Ok(Page { changes: retirement::planned(mode, linked)?, ..Page::default() });
         }
         attack::while_planning(mode)?;
-        Ok(Page { changes: vec![attack::planned(mode)?], ..Page::default() })
+        let changes = vec![attack::planned(mode)?; if mode == "plan-doubles" { 2 } else { 1 }];
+        let output = (mode == "wrong-output").then(|| json!({ "copied": "three" }));
+        Ok(Page { changes, output, ..Page::default() })
     }
 
     fn capture(_: &Context, operation: &str, change: &Change) -> Result<Snapshot, Failure> {
         if operation == retirement::NAME {
             return retirement::capture(&mode(change), change);
+        }
+        if let Some(snapshot) = careless::capture(&mode(change), change)? {
+            return Ok(snapshot);
         }
         match attack::capture(&mode(change), change)? {
             Some(snapshot) => Ok(snapshot),
@@ -64,7 +71,7 @@ impl Migrator for Hostile {
     fn apply(_: &Context, operation: &str, change: &Change, _: Option<&Value>, _: Option<&Value>) -> Result<Progress, Failure> {
         if operation == retirement::NAME {
             retirement::apply(&mode(change), change)?;
-        } else if !attack::apply(&mode(change), change)? {
+        } else if !careless::apply(&mode(change), change)? && !attack::apply(&mode(change), change)? {
             honest::apply(change)?;
         }
         Ok(Progress::Done(None))
@@ -75,7 +82,7 @@ impl Migrator for Hostile {
             retirement::rollback(change, pre_image)?;
             return Ok(Progress::Done(None));
         }
-        if !attack::rollback(&mode(change), change)? {
+        if !careless::rollback(&mode(change), change, pre_image)? && !attack::rollback(&mode(change), change)? {
             honest::rollback(change, pre_image)?;
         }
         attack::after_rollback(&mode(change))?;
@@ -92,6 +99,9 @@ impl Migrator for Hostile {
     ) -> Result<Vec<Check>, Failure> {
         if operation == retirement::NAME {
             return retirement::verify(&mode(change), change, pre_image, stage);
+        }
+        if let Some(checks) = careless::verify(&mode(change), change)? {
+            return Ok(checks);
         }
         match attack::verify(&mode(change), stage)? {
             Some(checks) => Ok(checks),

@@ -180,6 +180,20 @@ async fn a_standby_leads_to_its_active_node_only_within_the_grant() {
 }
 
 #[tokio::test]
+async fn adding_the_line_that_a_redirect_names_grants_it() {
+    let active = scripted(&[(READ, 200, "{}")]).await;
+    let location = format!("location: {}/v1/kv/data/a", active.url);
+    let standby = scripted(&[(READ, 307, &location)]).await;
+    let strict = of_token(&standby).await;
+    let read = WireRequest::of_host("GET", RequestPath::parse("/v1/kv/data/a").expect("a path"));
+    let Err(SendError::NotSent { failure }) = strict.send(read).await else { panic!("it is refused") };
+    let line = failure.text.split('`').find(|part| part.starts_with("standbys = ")).unwrap_or_else(|| panic!("{}", failure.text));
+    let added: toml::Table = line.parse().expect("a line of TOML");
+    let granted = open(&standby.url, json!({"token": "env:TOKEN", "standbys": added["standbys"].clone()})).await;
+    assert_eq!(ask(&*granted, "GET", "/v1/kv/data/a").await, "200");
+}
+
+#[tokio::test]
 async fn nodes_that_redirect_in_a_circle_are_no_cluster() {
     let (first, second) = (listen().await, listen().await);
     let (to_first, to_second) = (format!("location: {}/", first.1), format!("location: {}/", second.1));

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    policy::{Code, RequestPath, shown},
+    policy::{Code, RequestPath, one_more, shown},
 };
 
 /// The first pause after a 429 without `Retry-After`, in milliseconds; each further one is twice as long.
@@ -31,6 +31,8 @@ const MAX_HOPS: usize = 2;
 
 /// A way to one server or its standbys. The operator granted each of them by name.
 pub(super) struct Wire {
+    /// The connection's name in the workflow.
+    connection: String,
     /// The `url`, then the `standbys`.
     pub(super) places: Vec<Place>,
     /// The `url` without the namespace: health has none.
@@ -50,8 +52,13 @@ pub(super) struct Place {
 }
 
 impl Wire {
-    pub(super) fn new(places: Vec<Place>, bare: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
-        Self { places, bare, clock, active: AtomicUsize::new(0), blocked_until: Mutex::default(), blocked: AtomicU64::new(0) }
+    pub(super) fn new(connection: String, places: Vec<Place>, bare: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
+        Self { connection, places, bare, clock, active: AtomicUsize::new(0), blocked_until: Mutex::default(), blocked: AtomicU64::new(0) }
+    }
+
+    /// The places besides the `url`, as the workflow would name them.
+    fn standbys(&self) -> Vec<String> {
+        self.places.iter().skip(1).map(|place| place.name.clone()).collect()
     }
 
     /// The `url`'s authority.
@@ -124,11 +131,16 @@ impl Wire {
             let location = response.header("location").and_then(place_of);
             place =
                 location.as_ref().and_then(|location| self.places.iter().position(|place| place.name == *location)).ok_or_else(|| {
-                    let to = location.as_deref().map_or_else(|| "somewhere unclear".to_owned(), |to| format!("`{}`", shown(to)));
-                    let text = format!(
-                        "`{}` redirects to {to}, which this connection may not reach; if it is the same cluster, add it to `standbys`",
-                        self.places[place].name
-                    );
+                    let from = &self.places[place].name;
+                    let text = match location.as_deref().map(shown) {
+                        None => format!("`{from}` redirects to somewhere unclear"),
+                        Some(to) => {
+                            let remedy = one_more(&self.connection, "standbys", &self.standbys(), &to);
+                            format!(
+                                "`{from}` redirects to `{to}`, which this connection may not reach; if it is the same cluster, {remedy}"
+                            )
+                        }
+                    };
                     Code::REDIRECT.failure(FailureCase::Unavailable, text)
                 })?;
         }

@@ -1,0 +1,303 @@
+//! One case set up: the plugin, its operation, and a stage for each role.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use cutover_engine::{Cardinality, ChangeBody, Failure, Object, Operation, Purpose, Span};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{
+    backdrop::{Backdrop, Documents},
+    canary::Canaries,
+    fixture::{Case, FixtureError},
+    listening::{Listening, NoRecord},
+    stage::{Stage, StageKind},
+    trouble::Trouble,
+};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    connection::{ConnectionConfig, Credentials, Kinds, Opening, WireLimits},
+    entropy::{Entropy, SystemEntropy},
+    equipment::{Equipment, Seats},
+    hook::{Answer, Call, HookContext},
+    policy::{CallLimits, Hook},
+    sandbox::Plugin,
+    sealing::{Scope, SealingKey},
+    session::{Ledger, Report, Rights, Session},
+};
+
+/// How long a hook may take where the case does not say.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a hook is given in a world that never answers.
+const SILENCE: Duration = Duration::from_millis(300);
+/// Most pages of a plan: a plugin that never ends its list is stopped.
+const MAX_PAGES: usize = 1_000;
+
+/// Everything that the rules are looked at with.
+pub(super) struct Bench {
+    pub(super) plugin: Plugin,
+    pub(super) operation: Arc<Operation>,
+    pub(super) canaries: Arc<Canaries>,
+    input: Value,
+    seats: Arc<Seats>,
+    stages: BTreeMap<String, Arc<Stage>>,
+    start: World,
+    key: Arc<SealingKey>,
+    entropy: Arc<dyn Entropy>,
+    timeout: Duration,
+}
+
+/// What every role's place holds.
+pub(super) type World = BTreeMap<String, Documents>;
+
+/// What a hook may do.
+pub(super) struct HookRights {
+    /// For messages.
+    pub(super) name: &'static str,
+    /// The change's objects; empty while planning.
+    pub(super) subject: Vec<Object>,
+    /// Those that capture read, for a hook that may write.
+    pub(super) captured: Option<HashSet<Object>>,
+}
+
+impl HookRights {
+    /// Of a hook that is about no change.
+    pub(super) fn looking(name: &'static str) -> Self {
+        Self { name, subject: Vec::new(), captured: None }
+    }
+}
+
+/// What a hook returned, with what the host saw of it.
+pub(super) struct Called {
+    pub(super) result: Result<Answer, Failure>,
+    pub(super) session: Arc<Session>,
+    pub(super) report: Report,
+}
+
+impl Bench {
+    /// Sets the case up.
+    pub(super) async fn set_up(plugin: &Plugin, case: &Case) -> Result<Self, FixtureError> {
+        let wrong = |text: String| FixtureError(format!("case `{}`: {text}", case.name));
+        let operation = operation(plugin, case).map_err(wrong)?;
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let canaries = Arc::new(Canaries::new(&*entropy));
+        let mut digest_key = Zeroizing::new([0; 32]);
+        entropy.fill(&mut *digest_key);
+        let opening =
+            Opening { clock: Arc::new(SystemClock), credentials: Credentials::default(), limits: WireLimits::default(), digest_key };
+        let (mut equipment, mut stages) = (Equipment::default(), BTreeMap::new());
+        for role in &operation.roles {
+            let backdrop = Backdrop::of(&role.name, &role.kinds, &opening, &*entropy).await.map_err(wrong)?;
+            let kinds = role.kinds.join("`, `");
+            let backdrop = backdrop
+                .ok_or_else(|| wrong(format!("role `{}` takes kind `{kinds}`; the kit plays `http` and `file` only", role.name)))?;
+            let stage = Arc::new(Stage::new(backdrop, Arc::clone(&canaries)));
+            let mut stage_kinds = Kinds::default();
+            stage_kinds.add(Arc::new(StageKind(Arc::clone(&stage))));
+            let config = ConnectionConfig { name: role.name.clone(), kind: stage.kind().to_owned(), ..ConnectionConfig::default() };
+            equipment.connect(&stage_kinds, config, &opening).await.map_err(|error| wrong(error.to_string()))?;
+            stages.insert(role.name.clone(), stage);
+        }
+        let seats = equipment.seats_by_role(&operation, &case.public).map_err(|failure| wrong(failure.to_string()))?;
+        let mut start = World::new();
+        for role in stages.keys() {
+            let documents = case.world.get(role).into_iter().flatten();
+            let hatch = |(path, document): (&String, &Value)| (path.clone(), canaries.hatch_document(document, &*entropy));
+            start.insert(role.clone(), documents.map(hatch).collect());
+        }
+        let key = Arc::new(SealingKey::generate(&*entropy));
+        let timeout = case.timeout.map_or(TIMEOUT, |Span(milliseconds)| Duration::from_millis(milliseconds));
+        let bench = Self {
+            plugin: plugin.clone(),
+            operation: Arc::new(operation),
+            canaries,
+            input: case.with.clone(),
+            seats: Arc::new(seats),
+            stages,
+            start,
+            key,
+            entropy,
+            timeout,
+        };
+        bench.restart();
+        Ok(bench)
+    }
+
+    /// The world as the fixture has it, without trouble.
+    pub(super) fn restart(&self) {
+        self.set(&self.start);
+    }
+
+    /// Makes the world be this, without trouble.
+    pub(super) fn set(&self, world: &World) {
+        for (role, stage) in &self.stages {
+            stage.set(&world[role]);
+        }
+    }
+
+    /// The world as it is.
+    pub(super) fn world(&self) -> World {
+        self.stages.iter().map(|(role, stage)| (role.clone(), stage.documents())).collect()
+    }
+
+    /// The stages, by role.
+    pub(super) fn stages(&self) -> impl Iterator<Item = (&str, &Stage)> {
+        self.stages.iter().map(|(role, stage)| (role.as_str(), &**stage))
+    }
+
+    /// From now on this goes wrong everywhere.
+    pub(super) fn trouble(&self, trouble: &Trouble) {
+        self.stages.values().for_each(|stage| stage.trouble(trouble.clone()));
+    }
+
+    /// Every write since the world was set.
+    pub(super) fn writes(&self) -> Vec<String> {
+        self.stages.values().flat_map(|stage| stage.writes()).collect()
+    }
+
+    /// A scope for one life of a change.
+    pub(super) fn scope(&self, label: &str) -> Arc<Scope> {
+        Scope::new(Arc::clone(&self.key), format!("conformance {label}"))
+    }
+
+    /// All pages of the plan.
+    pub(super) async fn plan(&self) -> Result<(Vec<ChangeBody>, Option<Value>), Failure> {
+        let (mut changes, mut output, mut cursor) = (Vec::new(), None, None);
+        for _ in 0..MAX_PAGES {
+            let call = Call::Plan { operation: self.operation.name.clone(), input: self.input.clone(), linked: Vec::new(), cursor };
+            let called = self.call(HookRights::looking("plan"), self.scope("plan"), call).await;
+            let Answer::Page { changes: page, next, output: last } = called.result? else { return Err(other_answer()) };
+            changes.extend(page);
+            output = last.or(output);
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return Ok((changes, output)),
+            }
+        }
+        Err(Failure {
+            case: cutover_engine::FailureCase::Exhausted,
+            code: Some("CUT3414".to_owned()),
+            text: format!("its plan has more than {MAX_PAGES} pages"),
+        })
+    }
+
+    /// One observation.
+    pub(super) async fn observe(&self) -> Result<Value, Failure> {
+        let call =
+            Call::Observe { context: self.context(""), operation: self.operation.name.clone(), input: self.input.clone(), change: None };
+        match self.call(HookRights::looking("observe"), self.scope("observe"), call).await.result? {
+            Answer::Observation(seen) => Ok(seen),
+            _ => Err(other_answer()),
+        }
+    }
+
+    /// The context of a hook call.
+    pub(super) fn context(&self, change: &str) -> HookContext {
+        let now = SystemClock.now();
+        let deadline = now.after(Span(u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX)));
+        let run = if change.is_empty() { String::new() } else { "conformance".to_owned() };
+        HookContext { run, change: change.to_owned(), attempt: 1, now, deadline, idempotency_key: format!("conformance {change}") }
+    }
+
+    /// Calls a hook in a fresh instance, as the host does, and searches what it says.
+    pub(super) async fn call(&self, rights: HookRights, scope: Arc<Scope>, call: Call) -> Called {
+        self.call_within(self.timeout, rights, scope, call).await
+    }
+
+    /// The same in a world that never answers.
+    pub(super) async fn call_in_silence(&self, rights: HookRights, scope: Arc<Scope>, call: Call) -> Called {
+        self.trouble(&Trouble::Silent);
+        self.call_within(SILENCE.min(self.timeout), rights, scope, call).await
+    }
+
+    async fn call_within(&self, timeout: Duration, rights: HookRights, scope: Arc<Scope>, call: Call) -> Called {
+        let hook = rights.name;
+        let ledger = rights.captured.is_some().then(|| Arc::new(NoRecord) as Arc<dyn Ledger>);
+        let granted = Rights {
+            operation: Arc::clone(&self.operation),
+            seats: Arc::clone(&self.seats),
+            hook: if ledger.is_some() { Hook::Writing } else { Hook::Looking },
+            subject: rights.subject,
+            captured: rights.captured.unwrap_or_default(),
+            keep_raw: false,
+        };
+        let session =
+            Arc::new(Session::new(granted, scope, ledger, Arc::clone(&self.entropy), CallLimits::default(), format!("conformance {hook}")));
+        let powers = Arc::new(Listening { session: Arc::clone(&session), canaries: Arc::clone(&self.canaries), hook });
+        let mut result = self.plugin.call(powers, call, timeout).await;
+        let mut report = session.report();
+        if let Some(violation) = report.violation.take() {
+            result = Err(violation);
+        }
+        self.search(hook, &result);
+        Called { result, session, report }
+    }
+
+    /// Looks for canaries in everything that an answer holds.
+    fn search(&self, hook: &str, result: &Result<Answer, Failure>) {
+        let watch = |what: &str, value: Option<&Value>| {
+            if let Some(value) = value {
+                self.canaries.watch(&format!("{hook}: {what}"), &value.to_string());
+            }
+        };
+        match result {
+            Err(failure) => self.canaries.watch(&format!("{hook}: its failure"), &failure.text),
+            Ok(Answer::Page { changes, output, .. }) => {
+                for change in changes {
+                    let body = serde_json::to_value(change).expect("a change body has string keys only");
+                    for (name, value) in body.as_object().into_iter().flatten() {
+                        watch(&format!("`{name}` of change `{}`", change.id), Some(value));
+                    }
+                }
+                watch("the output", output.as_ref());
+            }
+            Ok(Answer::Snapshot { state, expected }) => {
+                watch("the state", state.as_ref());
+                watch("`expected`", expected.as_ref());
+            }
+            Ok(Answer::Done { memo }) => watch("the memo", memo.as_ref()),
+            Ok(Answer::Again { memo, note, .. }) => {
+                watch("the memo", Some(memo));
+                self.canaries.watch(&format!("{hook}: the note"), note);
+            }
+            Ok(Answer::Checks(checks)) => {
+                checks.iter().for_each(|check| self.canaries.watch(&format!("{hook}: check `{}`", check.name), &check.detail));
+            }
+            Ok(Answer::Observation(seen)) => watch("the observation", Some(seen)),
+        }
+    }
+}
+
+/// The case's operation, if the case fits it.
+fn operation(plugin: &Plugin, case: &Case) -> Result<Operation, String> {
+    let manifest = plugin.manifest();
+    let operation = manifest.operation(&case.operation).ok_or_else(|| {
+        let names: Vec<&str> = manifest.operations.iter().map(|operation| operation.name.as_str()).collect();
+        format!("the plugin has no operation `{}`; it has `{}`", case.operation, names.join("`, `"))
+    })?;
+    if operation.purpose == Purpose::Retire {
+        return Err(format!("`{}` retires what another step copied; the kit does not play that yet", operation.name));
+    }
+    if let Some(role) = operation.roles.iter().find(|role| role.cardinality == Cardinality::Many) {
+        return Err(format!("role `{}` takes a set of connections; the kit does not play that yet", role.name));
+    }
+    let named = case.world.keys().chain(case.public.keys());
+    if let Some(role) = named.into_iter().find(|role| operation.role(role).is_none()) {
+        let names: Vec<&str> = operation.roles.iter().map(|role| role.name.as_str()).collect();
+        return Err(format!("operation `{}` has no role `{role}`; it has `{}`", operation.name, names.join("`, `")));
+    }
+    let validator = jsonschema::draft202012::new(&operation.input_schema).map_err(|error| error.masked().to_string())?;
+    let problems: Vec<String> =
+        validator.iter_errors(&case.with).map(|error| format!("`with{}`: {}", error.instance_path(), error.masked())).collect();
+    if problems.is_empty() { Ok(operation.clone()) } else { Err(problems.join("; ")) }
+}
+
+/// Something that only a defect of this program can bring about.
+pub(super) fn other_answer() -> Failure {
+    let text = "the sandbox gave another answer than asked for".to_owned();
+    Failure { case: cutover_engine::FailureCase::Internal, code: Some("CUT3409".to_owned()), text }
+}
