@@ -50,17 +50,13 @@ pub(crate) struct Offered {
 
 /// Plans the copy of one secret, if it has no more versions than this.
 pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key, most: usize) -> Result<Offered, Failure> {
+    let (of_key, without) = (origin.key().is_some(), |offer| Ok(Offered { offer, requests: 1 }));
     let source = match read(&origin, most) {
-        Ok(Reading::TooMany(_)) => return Ok(Offered { offer: Offer::Later, requests: 1 }),
-        Ok(Reading::Absent) => Ok(None),
-        Ok(Reading::Whole(history)) => Ok(Some(history)),
-        Err(failure) => Err(failure),
-    };
-    let source = match source {
-        Ok(Some(source)) => source,
-        Ok(None) => return Ok(Offered { offer: Offer::Gone, requests: 1 }),
-        Err(Failure::Denied(_)) if origin.key().is_some() => return Ok(Offered { offer: Offer::Unreadable, requests: 1 }),
-        Err(Failure::InvalidInput(_)) if origin.key().is_some() => return Ok(not_addressable()),
+        Ok(Reading::Whole(source)) => source,
+        Ok(Reading::TooMany(_)) => return without(Offer::Later),
+        Ok(Reading::Absent) => return without(Offer::Gone),
+        Err(Failure::Denied(_)) if of_key => return without(Offer::Unreadable),
+        Err(Failure::InvalidInput(_)) if of_key => return Ok(not_addressable()),
         Err(failure) => return Err(failure),
     };
     let mut copied = CopiedKv {
@@ -82,39 +78,47 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key, m
     };
     let asked = u32::try_from(3 + source.versions.len() + found.history.as_ref().map_or(0, |history| history.versions.len()));
     let asked = asked.unwrap_or(u32::MAX);
-    let mut wanted = Wanted::of(&copied, &source);
     let there = found.history.is_some() || found.single.is_some();
-    let (mut equal, mut conflict) = (false, None);
+    let equal = there && found.state == Wanted::of(&copied, &source).state;
+    let mut conflict = None;
     if there {
         copied.target_seen = Some(fingerprint(&json!(found.state)));
-        equal = found.state == wanted.state;
-        match input.existing {
-            Existing::Present | Existing::Merge if equal => {}
-            Existing::Merge => match merged(&mut copied, &source, found.history.as_ref()) {
-                Ok(()) => wanted = Wanted::of(&copied, &source),
-                Err(why) => conflict = Some(format!("the target has this key, and nothing can be merged into it: {why}")),
-            },
-            Existing::Present => conflict = Some("the target has this key with something else in it".to_owned()),
-            Existing::Refuse if equal => {
-                conflict = Some("the target has this key already, equal: `existing = \"present\"` takes it as copied".to_owned());
-            }
-            Existing::Refuse => conflict = Some("the target has this key; remove it or choose another `existing`".to_owned()),
-        }
+        conflict = settle(input, &mut copied, &source, found.history.as_ref(), equal).err();
     }
-    if copied.kind == Kind::V2 && !copied.origin.is_versioned() && !source.inexact.is_empty() {
-        let numbers = listed(&source.inexact);
-        conflict.get_or_insert_with(|| {
-            format!("KV v2 would answer with other digits than these numbers have: {numbers}; write them as text (in quotes) first")
-        });
-    }
-    let needed = requests(&copied, &source, found.history.as_ref(), &wanted);
-    if !equal && needed > usize::try_from(CALL).unwrap_or(usize::MAX) {
-        conflict
-            .get_or_insert_with(|| format!("its versions take {needed} requests, and one call may send {CALL}: leave it out with `skip`"));
+    let wanted = Wanted::of(&copied, &source);
+    if !equal && conflict.is_none() {
+        conflict = in_the_way(&copied, &source, found.history.as_ref(), &wanted);
     }
     let mut change = change(copied, &source, &wanted, there, equal)?;
     change.conflict = conflict;
     Ok(Offered { offer: Offer::Change(Box::new(change)), requests: asked })
+}
+
+/// Deals with a target key that is there; or says why it is in the way.
+fn settle(input: &Input, copied: &mut CopiedKv, source: &History, present: Option<&History>, equal: bool) -> Result<(), String> {
+    let text = match input.existing {
+        Existing::Present | Existing::Merge if equal => return Ok(()),
+        Existing::Merge => {
+            let merged = merged(copied, source, present);
+            return merged.map_err(|why| format!("the target has this key, and nothing can be merged into it: {why}"));
+        }
+        Existing::Present => "the target has this key with something else in it",
+        Existing::Refuse if equal => "the target has this key already, equal: `existing = \"present\"` takes it as copied",
+        Existing::Refuse => "the target has this key; remove it or choose another `existing`",
+    };
+    Err(text.to_owned())
+}
+
+/// Why the copy could not succeed.
+fn in_the_way(copied: &CopiedKv, source: &History, present: Option<&History>, wanted: &Wanted) -> Option<String> {
+    if copied.kind == Kind::V2 && !copied.origin.is_versioned() && !source.inexact.is_empty() {
+        let numbers = listed(&source.inexact);
+        let text = "KV v2 would answer with other digits than these numbers have";
+        return Some(format!("{text}: {numbers}; write them as text (in quotes) first"));
+    }
+    let needed = requests(copied, source, present, wanted);
+    let too_many = needed > usize::try_from(CALL).unwrap_or(usize::MAX);
+    too_many.then(|| format!("its versions take {needed} requests, and one call may send {CALL}: leave it out with `skip`"))
 }
 
 /// Reads a secret; a key with more versions than can be handled at all is refused by name.

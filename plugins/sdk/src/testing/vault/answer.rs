@@ -1,6 +1,6 @@
 //! What the servers answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -155,25 +155,14 @@ impl Vault {
                 if !document.is_object() && !document.is_null() {
                     return Ok(status(400));
                 }
-                let stored = keys.entry(key.to_owned()).or_default();
-                if !stored.write(document, body["options"]["cas"].as_u64(), config, now) {
-                    if stored.current == 0 && *stored == Stored::default() {
-                        keys.remove(key);
-                    }
+                let cas = body["options"]["cas"].as_u64();
+                if !taken(keys, key, |stored| stored.write(document, cas, config, now)) {
                     return Ok(status(400));
                 }
-                return Ok(shown(json!({ "version": stored.current })));
+                return Ok(shown(json!({ "version": keys[key].current })));
             }
             ("metadata", _) if delete => drop(keys.remove(key)),
-            ("metadata", _) => {
-                let stored = keys.entry(key.to_owned()).or_default();
-                if !stored.set(&body) {
-                    if *stored == Stored::default() {
-                        keys.remove(key);
-                    }
-                    return Ok(status(400));
-                }
-            }
+            ("metadata", _) => return Ok(status(if taken(keys, key, |stored| stored.set(&body)) { 204 } else { 400 })),
             ("delete", Some(stored)) => stored.delete(&numbers, now),
             ("undelete", Some(stored)) => stored.undelete(&numbers, config, now),
             ("destroy", Some(stored)) => stored.destroy(&numbers),
@@ -183,6 +172,16 @@ impl Vault {
         }
         Ok(status(204))
     }
+}
+
+/// Changes a key that need not be there; a refusal makes none.
+fn taken(keys: &mut BTreeMap<String, Stored>, key: &str, change: impl FnOnce(&mut Stored) -> bool) -> bool {
+    let stored = keys.entry(key.to_owned()).or_default();
+    let taken = change(stored);
+    if !taken && *stored == Stored::default() {
+        keys.remove(key);
+    }
+    taken
 }
 
 impl Config {

@@ -101,7 +101,8 @@ fn the_readme_lists_every_loss() {
     let readme = include_str!("../../../README.md");
     let manifest = format!("{:?}", VaultMigrator::manifest());
     let codes: Vec<&str> = manifest.split("LossCode { code: \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    let table: Vec<&str> = readme.split("## Losses").nth(1).expect("a section").lines().filter(|line| line.starts_with("| `")).collect();
+    let section = readme.split("\n## ").find(|section| section.starts_with("Losses")).expect("a section");
+    let table: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
     assert_eq!(codes.len(), table.len());
     for line in table {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
