@@ -147,7 +147,7 @@ async fn requests_outside_the_grant_are_refused_even_if_the_refusal_is_swallowed
         ("apply-fourth", "CUT3206", "which is not in the change's subject"),
         ("swallow", "CUT3206", "which is not in the change's subject"),
         ("no-route", "CUT3203", "is on no route of role `target`"),
-        ("unnamed-read", "CUT3204", "add `reads = "),
+        ("unnamed-read", "CUT3204", "add the line `reads = "),
         ("no-role", "CUT3402", "no role `admin`"),
         ("no-member", "CUT3403", "no member `m1`"),
         ("dot-segments", "CUT3201", "the path"),

@@ -274,7 +274,10 @@ impl Performer {
 
     fn outcome(&self, hands: &Hands<'_>, result: Result<hook::Answer, Failure>, report: Report) -> Outcome {
         let stored = match &result {
-            Ok(hook::Answer::Done { memo: Some(memo) } | hook::Answer::Again { memo, .. }) => hands.memory.store_memo(memo.clone()),
+            // One that is `null` is the host's own sign, never a plugin's note.
+            Ok(hook::Answer::Done { memo: Some(memo) } | hook::Answer::Again { memo, .. }) if !memo.is_null() => {
+                hands.memory.store_memo(memo.clone())
+            }
             _ => Ok(()),
         };
         // A call that was ended from outside may have had a request under way.
