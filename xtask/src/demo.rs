@@ -12,10 +12,7 @@ use std::{
 };
 
 use self::{application::Application, scene::Scene};
-use crate::{
-    failed::{Failed, cargo, run},
-    plugins,
-};
+use crate::{failed::Failed, plugins, program};
 
 const WORKFLOW: &str = "dotenv-to-age.toml";
 
@@ -25,7 +22,7 @@ pub(crate) fn play(root: &Path) -> Result<(), Failed> {
     let start = Instant::now();
     let scene = Scene::set(root, WORKFLOW)?;
     let application = Application::start(&scene.folder)?;
-    let (program, folder) = (plugins::cutover(root), &scene.folder);
+    let (program, folder) = (program::path(root), &scene.folder);
     Stage { program, plugins: root.join("target/plugins"), folder, variables: Vec::new() }.acts(&scene, &application)?;
     println!("\nThe demo did what it should, in {} s. Its files are in {}.", start.elapsed().as_secs(), scene.folder.display());
     Ok(())
@@ -34,7 +31,7 @@ pub(crate) fn play(root: &Path) -> Result<(), Failed> {
 /// The program and its plugins.
 fn build(root: &Path) -> Result<(), Failed> {
     println!("xtask: building cutover and its plugins (the first time this compiles Wasmtime, which takes minutes)");
-    run(cargo(root).args(["build", "--locked", "--package", "cutover-cli"]))?;
+    program::build(root, &[])?;
     plugins::build(root).and_then(|modules| plugins::pack(root, &modules))
 }
 

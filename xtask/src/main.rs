@@ -13,6 +13,7 @@ mod guest_toolchain;
 mod openbao;
 mod plugins;
 mod polyglot;
+mod program;
 mod runner;
 mod sysroot;
 mod test;
@@ -50,9 +51,9 @@ fn main() -> ExitCode {
         ["demo", "--openbao"] => demo::servers::play(&root),
         ["test"] => test::all(&root),
         ["lint"] => test::lint(&root),
-        ["plugins"] => failed::run(failed::cargo(&root).args(["build", "--quiet", "--locked", "--package", "cutover-cli"]))
-            .and_then(|()| plugins::build(&root))
-            .and_then(|modules| plugins::pack(&root, &modules)),
+        ["plugins"] => {
+            program::build(&root, &["--quiet"]).and_then(|()| plugins::build(&root)).and_then(|modules| plugins::pack(&root, &modules))
+        }
         ["plugins", "--modules"] => plugins::build(&root).map(drop),
         ["openbao"] => openbao::install(&root).map(drop),
         ["polyglot"] => polyglot::build(&root),

@@ -1,7 +1,6 @@
 //! `cargo xtask plugins`: every crate of the guests' workspace, built for wasm and packed as a component.
 
 use std::{
-    env,
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
@@ -10,6 +9,7 @@ use std::{
 
 use crate::{
     failed::{Failed, run},
+    program,
     sysroot::{self, TARGET},
 };
 
@@ -24,7 +24,7 @@ pub(crate) fn build(root: &Path) -> Result<Vec<PathBuf>, Failed> {
 }
 
 /// Makes a component with its manifest of each module that is newer than its component: `target/plugins/NAME.wasm`.
-/// The program must be built: packing by `cargo run` would compile much of it again, with other features.
+/// The program must be built.
 pub(crate) fn pack(root: &Path, modules: &[PathBuf]) -> Result<(), Failed> {
     let folder = root.join("target/plugins");
     fs::create_dir_all(&folder).map_err(|error| Failed::at(&folder, &error))?;
@@ -34,15 +34,9 @@ pub(crate) fn pack(root: &Path, modules: &[PathBuf]) -> Result<(), Failed> {
         .filter(|(module, component)| is_newer(module, component))
         .collect();
     for (module, component) in &stale {
-        run(Command::new(cutover(root)).args(["plugin", "pack"]).arg(module).arg("--out").arg(component))?;
+        run(Command::new(program::path(root)).args(["plugin", "pack"]).arg(module).arg("--out").arg(component))?;
     }
     Ok(())
-}
-
-/// The program, in the folder where cargo puts what it builds.
-pub(crate) fn cutover(root: &Path) -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder));
-    target.join("debug/cutover")
 }
 
 fn wasm_files(folder: &Path) -> Result<Vec<PathBuf>, Failed> {

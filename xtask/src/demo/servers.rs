@@ -12,7 +12,7 @@ use std::{
 use super::{Stage, application::Application, say};
 use crate::{
     failed::{Failed, output},
-    openbao, plugins,
+    openbao, program,
 };
 
 const WORKFLOW: &str = "openbao-to-openbao.toml";
@@ -50,7 +50,7 @@ pub(crate) fn play(root: &Path) -> Result<(), Failed> {
     let tokens = set(root, &folder, [&old, &new])?;
     let counted = new.client();
     let application = Application::counting(&folder, move || counted.keys().len())?;
-    let stage = Stage { program: plugins::cutover(root), plugins: root.join("target/plugins"), folder: &folder, variables: tokens };
+    let stage = Stage { program: program::path(root), plugins: root.join("target/plugins"), folder: &folder, variables: tokens };
     acts(&stage, &application, &old, &new)?;
     println!("\nThe demo did what it should, in {} s. Both servers are ended.", begun.elapsed().as_secs());
     Ok(())
