@@ -4,6 +4,7 @@
 //! The files lie in per-user folders of the machine, not in the state folder: copies of a state folder meet there.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
@@ -80,16 +81,26 @@ impl LockFolder {
 
     /// Locks a run for `holder`.
     pub fn lock_run(&self, holder: &Holder) -> Result<Lock, LockError> {
-        self.lock(&format!("run-{}.lock", holder.run), &format!("run {}", holder.run), holder)
+        self.lock(&format!("run-{}.lock", holder.run), &format!("run {}", holder.run), Hold::Alone, holder)
     }
 
-    /// Locks a target, such as `https://bao.corp:8200`, namespace and mount in one text, for `holder`.
-    pub fn lock_target(&self, target: &str, holder: &Holder) -> Result<Lock, LockError> {
-        self.lock(&format!("target-{}.lock", hex::encode(Sha256::digest(target))), &format!("target {target}"), holder)
+    /// Locks targets, such as `https://bao.corp:8200`, namespace and mount in one text, for `holder`. Of a folder
+    /// (`file:/a/b`) no other run can have those above and below; side by side they can be worked on.
+    pub fn lock_targets(&self, targets: &BTreeSet<&str>, holder: &Holder) -> Result<Vec<Lock>, LockError> {
+        let above: BTreeSet<String> = targets.iter().flat_map(|target| folders_above(target)).collect();
+        let above = above.iter().filter(|folder| !targets.contains(folder.as_str()));
+        let shared = above.map(|folder| (folder.as_str(), Hold::Shared));
+        let targets = targets.iter().map(|target| (*target, Hold::Alone)).chain(shared);
+        targets.map(|(target, hold)| self.lock_target(target, hold, holder)).collect()
     }
 
-    fn lock(&self, file: &str, what: &str, holder: &Holder) -> Result<Lock, LockError> {
-        let files = self.folders.iter().map(|folder| take(&folder.join(file), what, holder)).collect::<Result<_, _>>()?;
+    fn lock_target(&self, target: &str, hold: Hold, holder: &Holder) -> Result<Lock, LockError> {
+        let file = format!("target-{}.lock", hex::encode(Sha256::digest(target)));
+        self.lock(&file, &format!("target {target}"), hold, holder)
+    }
+
+    fn lock(&self, file: &str, what: &str, hold: Hold, holder: &Holder) -> Result<Lock, LockError> {
+        let files = self.folders.iter().map(|folder| take(&folder.join(file), what, hold, holder)).collect::<Result<_, _>>()?;
         Ok(Lock { _files: files })
     }
 }
@@ -99,6 +110,19 @@ impl LockFolder {
 #[must_use = "the lock ends when this is dropped"]
 pub struct Lock {
     _files: Vec<File>,
+}
+
+/// Whether others may hold the same at once.
+#[derive(Debug, Clone, Copy)]
+enum Hold {
+    Alone,
+    Shared,
+}
+
+/// The targets that are folders above this one; none for what is no folder.
+fn folders_above(target: &str) -> impl Iterator<Item = String> {
+    let folder = target.strip_prefix("file:").map(Path::new).filter(|folder| folder.is_absolute());
+    folder.into_iter().flat_map(|folder| folder.ancestors().skip(1)).map(|folder| format!("file:{}", folder.display()))
 }
 
 fn prepare(folder: &Path) -> Result<(), LockError> {
@@ -124,10 +148,14 @@ fn network_name(kind: u64) -> Option<&'static str> {
 }
 
 /// The file stays when the lock ends: removing it would let two processes lock two files of one name.
-fn take(path: &Path, what: &str, holder: &Holder) -> Result<File, LockError> {
+fn take(path: &Path, what: &str, hold: Hold, holder: &Holder) -> Result<File, LockError> {
     let failed = || LockError::io(path);
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(failed())?;
-    match file.try_lock() {
+    let locked = match hold {
+        Hold::Alone => file.try_lock(),
+        Hold::Shared => file.try_lock_shared(),
+    };
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
@@ -219,9 +247,9 @@ mod tests {
     #[test]
     fn a_second_run_on_a_target_is_told_who_has_it() {
         let (_dir, locks) = folder();
-        let held = locks.lock_target("https://bao.corp:8200 ns1 secret", &holder("20261122-014502-k3fd")).unwrap();
-        let _other = locks.lock_target("https://bao.corp:8200 ns1 other", &holder("20261122-014502-aaaa")).unwrap();
-        let error = locks.lock_target("https://bao.corp:8200 ns1 secret", &holder("20261122-014502-aaaa")).unwrap_err();
+        let held = locks.lock_targets(&["https://bao.corp:8200 ns1 secret"].into(), &holder("20261122-014502-k3fd")).unwrap();
+        let _other = locks.lock_targets(&["https://bao.corp:8200 ns1 other"].into(), &holder("20261122-014502-aaaa")).unwrap();
+        let error = locks.lock_targets(&["https://bao.corp:8200 ns1 secret"].into(), &holder("20261122-014502-aaaa")).unwrap_err();
         let text = error.to_string();
         for part in [
             "target https://bao.corp:8200 ns1 secret",
@@ -232,7 +260,7 @@ mod tests {
             assert!(text.contains(part), "{text}");
         }
         drop(held);
-        let _free = locks.lock_target("https://bao.corp:8200 ns1 secret", &holder("20261122-014502-aaaa")).unwrap();
+        let _free = locks.lock_targets(&["https://bao.corp:8200 ns1 secret"].into(), &holder("20261122-014502-aaaa")).unwrap();
     }
 
     #[test]
@@ -255,8 +283,8 @@ mod tests {
         let (tmp, runtime) = (dir.path().join("tmp"), dir.path().join("runtime"));
         let session = LockFolder::new(vec![tmp.clone(), runtime]).unwrap();
         let timer = LockFolder::at(&tmp).unwrap();
-        let _held = session.lock_target("t", &holder("20261122-014502-k3fd")).unwrap();
-        assert!(matches!(timer.lock_target("t", &holder("20261122-014502-aaaa")), Err(LockError::Held { .. })));
+        let _held = session.lock_targets(&["t"].into(), &holder("20261122-014502-k3fd")).unwrap();
+        assert!(matches!(timer.lock_targets(&["t"].into(), &holder("20261122-014502-aaaa")), Err(LockError::Held { .. })));
     }
 
     #[test]
@@ -277,5 +305,18 @@ mod tests {
         assert_eq!(network_name(0x6969), Some("nfs"));
         assert_eq!(network_name(0xffff_ffff_ff53_4d42), Some("cifs"), "sign-extended on some machines");
         assert_eq!(network_name(0xef53), None);
+    }
+
+    #[test]
+    fn a_folder_above_or_below_is_the_same_target_and_one_beside_is_not() {
+        let (_dir, locks) = folder();
+        let (one, other) = (holder("20261122-014502-k3fd"), holder("20261122-014502-aaaa"));
+        let held = locks.lock_targets(&["file:/srv/store"].into(), &one).unwrap();
+        for target in ["file:/srv/store/app", "file:/srv/store", "file:/srv", "file:/"] {
+            assert!(matches!(locks.lock_targets(&[target].into(), &other), Err(LockError::Held { .. })), "{target}");
+        }
+        let beside = locks.lock_targets(&["file:/srv/other", "file:/srv/store-2"].into(), &other).unwrap();
+        drop((held, beside));
+        drop(locks.lock_targets(&["file:/srv", "file:/srv/store"].into(), &other).unwrap());
     }
 }

@@ -5,7 +5,7 @@ mod prepare;
 mod retention;
 mod show;
 
-use std::{future::Future, path::Path, sync::Arc};
+use std::{collections::BTreeSet, future::Future, path::Path, sync::Arc};
 
 use cutover_engine::{ChangeNo, Ending, Event, FailureCase, OnDrift, Plan, PlannedAgain, Run, RunId, Span};
 use zeroize::Zeroizing;
@@ -294,23 +294,21 @@ impl Host {
 
     /// One lock per authority that the plan may write to, whatever the state folder.
     fn lock_targets(&self, id: &RunId, plan: &Plan) -> Result<Vec<Lock>, HostError> {
-        let mut targets: Vec<&str> = Vec::new();
+        let mut targets: BTreeSet<&str> = BTreeSet::new();
         for operation in plan.header.steps.iter().filter_map(|step| step.operation()) {
-            let written: std::collections::BTreeSet<&str> = operation
+            let written: BTreeSet<&str> = operation
                 .changes
                 .clone()
                 .map(ChangeNo)
                 .flat_map(|change| plan.change(change).subject.iter().map(|object| object.role.as_str()))
                 .collect();
             for connection in written.iter().filter_map(|role| plan.header.connections.get(operation.connections.get(*role)?)) {
-                targets.push(&connection.authority);
+                targets.insert(&connection.authority);
                 targets.extend(connection.members.iter().map(|(_, authority)| authority.as_str()));
             }
         }
-        targets.sort_unstable();
-        targets.dedup();
         let holder = Holder::this_process(id, self.state.root(), self.clock.now());
-        targets.into_iter().map(|target| self.locks.lock_target(target, &holder).map_err(HostError::from)).collect()
+        Ok(self.locks.lock_targets(&targets, &holder)?)
     }
 
     /// The plan's text with its sealing key, wrapped by the state key.

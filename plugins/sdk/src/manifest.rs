@@ -241,7 +241,7 @@ impl Route {
         Self::new(method, path, RouteClass::Read)
     }
 
-    /// Trades a credential for a short-lived one; the host seals and revokes it.
+    /// Trades a credential for a short-lived one, which the host seals. It ends by its own time to live.
     pub fn login(method: &str, path: &str) -> Self {
         Self::new(method, path, RouteClass::Login)
     }

@@ -137,16 +137,48 @@ fn with_pause_a_failed_probe_leaves_everything_as_it_is_until_somebody_decides()
 
 #[test]
 fn a_foreign_write_stays_is_open_and_goes_back_only_by_name() {
-    let site = Site::new();
+    let elsewhere = Site::new();
+    elsewhere.write("legacy/app.env", "DB_PASSWORD=somebody-else-was-here\n");
+    elsewhere.cutover("run w.toml --yes", 0);
+    let foreign = std::fs::read(elsewhere.path("store/app/DB_PASSWORD.json.age")).expect("a copy of another value");
+    let (site, change) = (Site::new(), "copy/target:app/DB_PASSWORD.json.age");
     site.cutover("run w.toml --yes", 0);
-    site.write("store/app/DB_PASSWORD.json.age", "somebody else was here");
+    std::fs::write(site.path("store/app/DB_PASSWORD.json.age"), &foreign).expect("written");
+
     let document = site.document("rollback last --yes", 11);
     assert_eq!(document["ending"], "stuck");
     let open = document["open"].as_array().expect("a list");
-    let change = "copy/target:app/DB_PASSWORD.json.age";
     let open = open.iter().find(|open| open["change"] == change).unwrap_or_else(|| panic!("{document:#}"));
+    let reason = open["reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("somebody else wrote to it since") && reason.contains("another secret"), "{reason}");
     assert!(open["commands"].as_array().is_some_and(|commands| !commands.is_empty()), "{document:#}");
+    assert_eq!(std::fs::read(site.path("store/app/DB_PASSWORD.json.age")).expect("it is there"), foreign);
     assert_eq!(site.document("rollback last --yes --over nothing/here", 1)["error"]["code"], "CUT6053");
+
+    assert_eq!(site.document(&format!("rollback last --yes --over {change}"), 0)["ending"], "rolled-back");
+    assert!(site.is_as_before());
+}
+
+#[test]
+fn what_cannot_be_read_any_more_is_left_alone() {
+    let site = Site::new();
+    site.cutover("run w.toml --yes", 0);
+    site.write("store/app/DB_PASSWORD.json.age", "no age file at all");
+    let document = site.document("rollback last --yes", 11);
+    assert!(document["open"].to_string().contains("it could not be looked at"), "{document:#}");
+    assert_eq!(std::fs::read_to_string(site.path("store/app/DB_PASSWORD.json.age")).expect("it is there"), "no age file at all");
+}
+
+#[test]
+fn an_inspection_tells_what_a_plugin_may_ask_for() {
+    let site = Site::new();
+    let plugin = plugins().join("http-probe.wasm");
+    let text = String::from_utf8(site.cutover(&format!("plugin inspect {}", plugin.display()), 0).stdout).expect("text");
+    for part in ["cutover:http-probe 0.1.0", "prober", "Digest   sha256:", "target  http  read  GET /{+path}"] {
+        assert!(text.contains(part), "no `{part}` in:\n{text}");
+    }
+    let document = site.document(&format!("plugin inspect {}", plugin.display()), 0);
+    assert!(document.to_string().contains("\"cutover:http-probe\""), "{document:#}");
 }
 
 #[test]

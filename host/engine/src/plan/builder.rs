@@ -360,7 +360,9 @@ fn identity(header: &PlanHeader, step: StepNo, object: &Object) -> Result<String
         None => return Err("member"),
         Some(member) => connection.members.iter().find(|(name, _)| name == member).map(|(_, authority)| authority).ok_or("member")?,
     };
-    Ok(format!("{authority} {}", object.path))
+    // Folders may lie in one another: a file has one name, whichever root leads to it.
+    let gap = if authority.starts_with("file:") { '/' } else { ' ' };
+    Ok(format!("{authority}{gap}{}", object.path))
 }
 
 fn planned(step: StepNo, body: &ChangeBody, links: Vec<ChangeNo>) -> PlannedChange {

@@ -32,7 +32,7 @@ pub mod exports {
                 pub enum RouteClass {
                     /// Changes nothing.
                     Read,
-                    /// Trades a credential for a short-lived one; the host seals and revokes it.
+                    /// Trades a credential for a short-lived one, which the host seals. It ends by its own time to live.
                     Login,
                     /// Makes something new that replaces nothing, such as an order or a signature.
                     Add,

@@ -72,6 +72,10 @@ fn route(route: guest::Route) -> Result<Route, Broken> {
 }
 
 fn loss_code(loss: guest::LossCode) -> Result<LossCode, Broken> {
+    // With that any rollback would count as complete.
+    if loss.residue.iter().any(String::is_empty) {
+        return Err(Broken(format!("the loss `{}` would excuse the whole state after a rollback", super::text::line(&loss.code, 80))));
+    }
     Ok(LossCode {
         code: loss.code,
         weight: match loss.weight {
@@ -85,4 +89,21 @@ fn loss_code(loss: guest::LossCode) -> Result<LossCode, Broken> {
 
 fn pointers(texts: &[String], what: &str) -> Result<Vec<Pointer>, Broken> {
     texts.iter().map(|text| Pointer::parse(text).map_err(|error| Broken(format!("`{what}`: {}", super::text::line(&error, 200))))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_cannot_excuse_the_whole_state() {
+        let loss = |residue: &str| guest::LossCode {
+            code: "times".to_owned(),
+            weight: guest::Weight::Inherent,
+            description: "when it was written".to_owned(),
+            residue: vec![residue.to_owned()],
+        };
+        assert!(loss_code(loss("/created")).is_ok());
+        assert!(loss_code(loss("")).is_err());
+    }
 }
