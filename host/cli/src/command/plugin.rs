@@ -36,8 +36,15 @@ pub(super) fn inspect(program: &mut Program, file: &Path) -> Outcome {
     let inspection = component::inspect(file)?;
     let view = PluginView::new(file.display().to_string(), &inspection);
     program.console.answer(&view.text())?;
-    program.console.document(&view)?;
+    program.console.document(&Inspected { plugin: view, exit: ExitCode::Done })?;
     Ok(ExitCode::Done)
+}
+
+#[derive(Serialize)]
+struct Inspected<'a> {
+    #[serde(flatten)]
+    plugin: PluginView<'a>,
+    exit: ExitCode,
 }
 
 #[derive(Serialize)]
