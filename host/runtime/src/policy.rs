@@ -55,7 +55,7 @@ pub struct Matched {
     pub method: String,
     /// The path to send: [`RequestPath::wire`].
     pub path: RequestPath,
-    /// The route's template, for the journal.
+    /// Method and template of the route: the kind's own where it has one. Templates of a manifest may fit in several ways.
     pub route: String,
     /// What the request does.
     pub class: RouteClass,
@@ -145,7 +145,7 @@ impl Policy {
         Ok(Matched {
             method: request.method.clone(),
             path,
-            route: format!("{} {}", route.method, route.path.as_str()),
+            route: format!("{} {}", request.method, known.map_or(&route.path, |known| &known.path).as_str()),
             class,
             objects,
             response: route.response,

@@ -174,6 +174,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_a_key_and_what_is_known_of_it_are_two_ways_whatever_its_name() {
+        for key in ["a", "team1/data/metadata/50", "metadata/data/a"] {
+            let route = |infix: &str| judge(&format!("GET /v1/secret/{infix}/{key}"), Some((KV2, "secret"))).expect("a route").route;
+            assert_ne!(route("data"), route("metadata"), "{key}");
+            assert!(route("data").contains("/data/") && route("metadata").contains("/metadata/"), "{key}: {}", route("data"));
+        }
+    }
+
+    #[test]
     fn keys_of_an_unversioned_mount_may_be_called_like_infixes() {
         for (request, expected) in [
             ("GET /v1/kv1/app/config", "Read kv1/app/config"),
