@@ -153,7 +153,8 @@ impl Performer {
             BackRelation::Other
         };
         let ours = before.after.as_ref().or(before.pre_image.as_ref()).and_then(Option::as_ref);
-        let moved = matches!(relation, BackRelation::Partial | BackRelation::Other).then(|| movement(look.state.as_ref(), ours));
+        let moved = matches!(relation, BackRelation::Partial | BackRelation::Other)
+            .then(|| movement(look.state.as_ref(), ours, hands.planned.plaintext.is_empty()));
         Ok(Event::BackLooked { change, relation, state: digest(look.state.as_ref()), moved })
     }
 
