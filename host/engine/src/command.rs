@@ -28,9 +28,9 @@ pub enum Next {
 pub enum Command {
     /// Look at the subject before anything is written: `Captured`.
     Capture { change: ChangeNo, attempt: u32 },
-    /// Journal `ApplyStarted`, call apply: `ApplyEnded`. `follows` if an earlier change of the run wrote to its subject: the
-    /// plan has not seen what is there.
-    Apply { change: ChangeNo, attempt: u32, follows: bool },
+    /// Journal `ApplyStarted`, call apply: `ApplyEnded`. `follows` is an earlier change of the run that wrote to its subject:
+    /// the plan has not seen what that one left.
+    Apply { change: ChangeNo, attempt: u32, follows: Option<ChangeNo> },
     /// Look at the subject after apply: `Compared`.
     Compare { change: ChangeNo, attempt: u32, effect: Effect },
     /// Call verify with stage `applied`: `Checked`.

@@ -133,7 +133,7 @@ impl Run {
             }
             Stage::Capture { attempt } => Command::Capture { change, attempt },
             Stage::Apply { attempt } => {
-                let follows = self.chains.before[change.index()].iter().any(|before| self.changes[before.index()].written);
+                let follows = self.chains.before[change.index()].iter().copied().find(|before| self.changes[before.index()].written);
                 Command::Apply { change, attempt, follows }
             }
             Stage::Compare { look, .. } => Command::Compare { change, attempt: look, effect },

@@ -204,3 +204,24 @@ fn samples_of_which_none_passed_are_no_pass() {
     world.verdicts = vec![Verdict::Inconclusive, Verdict::Inconclusive];
     assert_eq!(world.finish(), Ending::RolledBack);
 }
+
+#[test]
+fn a_change_is_told_of_the_one_before_it_on_its_object_only_if_that_wrote() {
+    let follows = |is_present: bool| {
+        let plan = Draft::new().step("first", plain, &[("a", "x", &[])]).step("second", plain, &[("b", "x", &[])]).plan(|_| {});
+        let mut world = World::new(plan);
+        if is_present {
+            world.values.insert("x".into(), "first/a".into());
+        }
+        let second = world.change("second/b");
+        loop {
+            match take(&mut world) {
+                Command::Apply { change, follows, .. } if change == second => {
+                    return follows.map(|before| before == world.change("first/a"));
+                }
+                other => world.perform(other),
+            }
+        }
+    };
+    assert_eq!((follows(false), follows(true)), (Some(true), None));
+}

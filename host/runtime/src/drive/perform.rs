@@ -135,7 +135,10 @@ impl Performer {
         }
         let result = match command {
             Command::Capture { attempt, .. } => self.capture(change, attempt).await,
-            Command::Apply { attempt, follows, .. } => self.write(change, change, attempt, HookName::Apply, follows).await,
+            Command::Apply { attempt, follows, .. } => match self.found_what_was_left(change, follows) {
+                Ok(vouched) => self.write(change, change, attempt, HookName::Apply, vouched).await,
+                Err(failure) => Err(failure),
+            },
             Command::Compare { attempt, effect, .. } => self.compare(change, attempt, effect).await,
             Command::Check { attempt, .. } => self.check(change, attempt).await,
             Command::Prove { attempt, .. } => self.prove(change, attempt).await,
@@ -213,6 +216,14 @@ impl Performer {
             deadline: now.after(hands.planned.timeout),
             idempotency_key: key.to_string(),
         }
+    }
+
+    /// Whether the change's capture found just what an earlier change of the run left there.
+    fn found_what_was_left(&self, change: ChangeNo, follows: Option<ChangeNo>) -> Result<bool, Failure> {
+        let Some(earlier) = follows else { return Ok(false) };
+        let found = self.memories.get(&self.outfit, &self.plan, change)?.remembered().pre_image.clone();
+        let left = Memories::load(&self.outfit, &self.plan, earlier)?.remembered().after.clone();
+        Ok(found.is_some() && found == left)
     }
 
     /// Apply or rollback: the intent is journaled, then the hook is called. `vouched` if what is there is not as the plan saw
