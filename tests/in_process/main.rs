@@ -1,6 +1,7 @@
 //! Whole runs inside the test's process, with real plugins.
 
 mod canary;
+mod chain;
 mod conflict;
 mod crash;
 mod damage;

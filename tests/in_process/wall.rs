@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use cutover_engine::{Ending, Phase, StuckReason};
+use cutover_engine::{Ending, Event, Phase, Recheck, Span, StuckReason};
 use serde_json::json;
 
 use crate::{
     health::Application,
-    scene::{PLUGINS, RETIRE, Scene, copy, phases, watching},
+    scene::{PLUGINS, RETIRE, Scene, TestClock, copy, phases, watching},
 };
 
 const DESTROY: &str = r#"
@@ -25,6 +25,26 @@ fn late(verify: &str) -> String {
         "[[step]]\nid = \"late\"\nuses = \"files.copy-files\"\nwith = {{ into = \"late/\" }}\n\
          connections = {{ source = \"other\", target = \"store\" }}\n{verify}"
     )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_destroyed_whose_copy_is_no_longer_as_it_was_verified() {
+    let clock = TestClock::new();
+    let mut scene = Scene::at(clock.clone()).with_files(2);
+    scene.rig.host.longest_wait = Span::seconds(60);
+    let gate = "[[step]]\nid = \"rest\"\ngate = \"wait\"\nfor = \"1h\"\n";
+    let text = scene.workflow("on_failure = \"pause\"", "", &[&copy(""), RETIRE, gate, DESTROY]);
+    let (rested, events) = scene.rig.run(&text, &PLUGINS).await.expect("a run");
+    assert!(matches!(rested.ending, Ending::Waiting { .. }), "{events:#?}");
+
+    // The retired copy of the source is the last one of this secret now.
+    std::fs::remove_file(scene.rig.path("store/a01/KEY.json.age")).expect("a copy");
+    clock.advance(Span::seconds(3_601));
+    let (rested, events) = scene.rig.resume(&rested.id).await.expect("a resume");
+    assert_eq!(rested.ending, Ending::Paused, "{events:#?}");
+    assert!(scene.rig.path("legacy/a01.env.retired").exists(), "it was not destroyed");
+    let moved = |event: &Event| matches!(event, Event::Rechecked { relation: Recheck::TargetMoved, .. });
+    assert_eq!(events.iter().filter(|event| moved(event)).count(), 1, "{events:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,8 +37,9 @@ pub enum Command {
     Check { change: ChangeNo, attempt: u32 },
     /// Call verify with stage `retired`: `Proved`.
     Prove { change: ChangeNo, attempt: u32 },
-    /// Look at the linked change `target` again and verify it: `Rechecked` for `change`.
-    Recheck { change: ChangeNo, link: u32, target: ChangeNo, attempt: u32 },
+    /// Look at `target` again and verify it: `Rechecked` for `change`, which links it. One that is `retired` is linked by way of
+    /// its retirement: its source is gone, so that only what it left is compared.
+    Recheck { change: ChangeNo, link: u32, target: ChangeNo, retired: bool, attempt: u32 },
     /// Look at the subject before rollback: `BackLooked`. The pre-image is that of `origin`.
     BackLook { change: ChangeNo, origin: ChangeNo, attempt: u32 },
     /// Journal `RollbackStarted`, call rollback with the pre-image of `origin`: `RollbackEnded`.

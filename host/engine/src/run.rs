@@ -7,6 +7,7 @@ mod chain;
 mod forward;
 mod outage;
 mod outlook;
+mod recheck;
 mod rollout;
 mod sampling;
 mod stage;

@@ -148,6 +148,20 @@ pub struct LossView {
     pub material: bool,
     /// Whether the workflow accepts it.
     pub accepted: bool,
+    /// Whether a rollback leaves it behind.
+    pub residue: bool,
+}
+
+impl LossView {
+    /// What the operator should know besides its name and count.
+    pub(super) fn words(&self, unaccepted: &str) -> String {
+        let weight = match (self.material, self.accepted) {
+            (false, _) => "inherent",
+            (true, true) => "accepted by the workflow",
+            (true, false) => unaccepted,
+        };
+        if self.residue { format!("{weight}, a rollback leaves it") } else { weight.to_owned() }
+    }
 }
 
 /// Up to where everything can be taken back.
@@ -242,13 +256,10 @@ impl PlanView {
         let warning = palette::WARNING;
         let lines = self.steps.iter().flat_map(|step| step.losses.iter().map(move |loss| (step, loss)));
         let lines = lines.map(|(step, loss)| {
-            let (label, word) = match (loss.material, loss.accepted) {
-                (false, _) => ("Loses", "inherent"),
-                (true, true) => ("Loses", "accepted by the workflow"),
-                (true, false) => ("LOSES", "must be accepted by name"),
-            };
+            let label = if loss.material && !loss.accepted { "LOSES" } else { "Loses" };
+            let words = loss.words("must be accepted by name");
             format!(
-                "{warning}{label:<10}{warning:#}{}: {} ({}), {word}",
+                "{warning}{label:<10}{warning:#}{}: {} ({}), {words}",
                 printable::line(&step.id),
                 printable::line(&loss.code),
                 loss.count
@@ -341,8 +352,8 @@ mod tests {
     fn example() -> PlanView {
         let copy = StepView {
             losses: vec![
-                LossView { code: "file-comments".into(), count: 3, material: false, accepted: false },
-                LossView { code: "key-order".into(), count: 1, material: true, accepted: true },
+                LossView { code: "file-comments".into(), count: 3, material: false, accepted: false, residue: false },
+                LossView { code: "key-order".into(), count: 1, material: true, accepted: true, residue: true },
             ],
             checks: vec!["probe.get every 10s for 1m".into()],
             rollout: Some("1, 10%, 100%".into()),
@@ -399,7 +410,7 @@ mod tests {
           -     retire   retire-files legacy         312 to remove             undo: back to the pre-image  check: host and plugin only
           !     destroy  destroy-files legacy        312 to remove             IRREVERSIBLE                 check: host and plugin only
         Loses     copy: file-comments (3), inherent
-        Loses     copy: key-order (1), accepted by the workflow
+        Loses     copy: key-order (1), accepted by the workflow, a rollback leaves it
         Undo      complete up to destroy, then none for what it depends on
         Dual run  copy .. retire, 24h to 72h
         Access    legacy: read write ./legacy
@@ -425,7 +436,7 @@ mod tests {
         | `!` | `destroy` | `destroy-files legacy` | 312 to remove | **IRREVERSIBLE** |  |
 
         - **Loses**: `copy`: `file-comments` (3), inherent
-        - **Loses**: `copy`: `key-order` (1), accepted by the workflow
+        - **Loses**: `copy`: `key-order` (1), accepted by the workflow, a rollback leaves it
         - **Undo**: complete up to `destroy`, then **none** for what it depends on
         - **Dual run**: `copy .. retire, 24h to 72h`
         - **Access**: `legacy`: read write `./legacy`

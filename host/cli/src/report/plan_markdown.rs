@@ -30,14 +30,12 @@ impl PlanView {
 
     fn losses_in_words(&self) -> Vec<(&'static str, String)> {
         let losses = self.steps.iter().flat_map(|step| step.losses.iter().map(move |loss| (step, loss)));
-        let word = |material, accepted| match (material, accepted) {
-            (false, _) => "inherent",
-            (true, true) => "accepted by the workflow",
-            (true, false) => "**must be accepted by name**",
-        };
         losses
             .map(|(step, loss)| {
-                ("Loses", format!("{}: {} ({}), {}", code(&step.id), code(&loss.code), loss.count, word(loss.material, loss.accepted)))
+                (
+                    "Loses",
+                    format!("{}: {} ({}), {}", code(&step.id), code(&loss.code), loss.count, loss.words("**must be accepted by name**")),
+                )
             })
             .collect()
     }

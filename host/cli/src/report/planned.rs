@@ -105,8 +105,13 @@ impl StepView {
         }
         // A plan with a material loss that nobody accepted is never made.
         let accepted = |code: &str| operation.accept.iter().any(|accepted| accepted == code);
-        let loss =
-            |(code, count): (&str, u64)| LossView { code: code.to_owned(), count, material: accepted(code), accepted: accepted(code) };
+        let loss = |(code, count): (&str, u64)| LossView {
+            code: code.to_owned(),
+            count,
+            material: accepted(code),
+            accepted: accepted(code),
+            residue: operation.residue.contains_key(code),
+        };
         self.losses = losses.into_iter().map(loss).collect();
         self.undo = match (changes.is_empty(), operation.irreversible) {
             (true, _) => StepUndo::Nothing,

@@ -88,3 +88,23 @@ fn a_killed_process_leaves_a_run_that_can_be_taken_back() {
     assert_eq!(site.document("rollback last --yes", 0)["ending"], "rolled-back");
     assert!(site.is_as_before());
 }
+
+#[test]
+fn a_dual_run_past_its_deadline_is_told_when_its_process_is_dead() {
+    let dual_run = "[dual_run]\nfrom = \"copy\"\nuntil = \"retire\"\nmin = \"4s\"\nmax = \"5s\"\n";
+    let site = Site::with(dual_run, "", "", "");
+    let (mut child, _lines) = waiting(&site);
+    child.kill().expect("killed");
+    child.wait().expect("it ends");
+    // The machine's own clock runs: each answer is right for its moment.
+    let expired = loop {
+        let document = site.document("runs show last", 12);
+        if document["dual_run"]["expired"] == true {
+            break document;
+        }
+    };
+    assert_eq!((&expired["ending"], &expired["dual_run"]["max"]), (&"broken-off".into(), &"5s".into()), "{expired:#}");
+    let resumed = site.document("resume last", 10);
+    assert_eq!((&resumed["ending"], &resumed["cause"]["code"]), (&"rolled-back".into(), &"CUT4104".into()), "{resumed:#}");
+    assert!(site.is_as_before());
+}

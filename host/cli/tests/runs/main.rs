@@ -184,9 +184,14 @@ fn an_inspection_tells_what_a_plugin_may_ask_for() {
 #[test]
 fn a_gate_is_waited_for_by_the_next_process() {
     let site = Site::with("", "", "", GATE);
-    assert_eq!(site.document("run w.toml --yes --max-wait 1s", 13)["ending"], "waiting");
+    assert_eq!(site.document("run w.toml --yes --max-wait 1s --events e.jsonl", 13)["ending"], "waiting");
     assert_eq!(site.document("runs show last", 13)["ending"], "waiting");
-    assert_eq!(site.document("resume last --max-wait 1s", 13)["ending"], "waiting");
+    let events = || std::fs::read_to_string(site.path("e.jsonl")).expect("events");
+    let first = events();
+    assert!(first.contains("started"), "{first}");
+    assert_eq!(site.document("resume last --max-wait 1s --events e.jsonl", 13)["ending"], "waiting");
+    let rest = events().strip_prefix(&first).expect("what was told before stays").to_owned();
+    assert!(rest.contains("resumed") && !rest.contains("started"), "{rest}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{
     Mode, Run, Turn,
+    recheck::Looked,
     sampling::SeriesKey,
     stage::{ChangeState, Stage},
 };
@@ -129,7 +130,8 @@ impl Run {
         let ChangeState { stage, effect, over, .. } = self.changes[change.index()];
         match stage {
             Stage::Recheck { link, attempt } => {
-                Command::Recheck { change, link, target: self.plan.change(change).links[link as usize], attempt }
+                let Looked { target, retired } = self.looked_at(change, link);
+                Command::Recheck { change, link, target, retired, attempt }
             }
             Stage::Capture { attempt } => Command::Capture { change, attempt },
             Stage::Apply { attempt } => {

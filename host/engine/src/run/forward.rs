@@ -9,7 +9,7 @@ use super::{
 use crate::{
     change::ChangeNo,
     command::Effect,
-    event::{CheckResult, Event, Outcome, Proof, Recheck, Relation},
+    event::{CheckResult, Event, Outcome, Proof, Relation},
     failure::{Failure, FailureCase},
     manifest::Purpose,
     timestamp::{Span, Timestamp},
@@ -50,45 +50,6 @@ impl Run {
             _ => return Err(self.illegal(event)),
         }
         Ok(())
-    }
-
-    fn rechecked(&mut self, at: Timestamp, change: ChangeNo, (link, attempt): (u32, u32), relation: &Recheck) {
-        let target = self.plan.change(change).links[link as usize];
-        let name = self.plan.name_of(target);
-        match relation {
-            Recheck::Same => {
-                let stage = if (link as usize) + 1 < self.plan.change(change).links.len() {
-                    Stage::Recheck { link: link + 1, attempt: 1 }
-                } else {
-                    Stage::Capture { attempt: 1 }
-                };
-                self.schedule(change, at, stage);
-            }
-            Recheck::SourceMoved => {
-                self.give_up_turn(change);
-                self.reopen(target, at);
-                if self.mode == Mode::Forward {
-                    self.cause = Some(Cause::Stale { change: target });
-                    self.mode = Mode::Draining(super::Turn::Pause);
-                }
-            }
-            Recheck::TargetMoved => {
-                let text = format!("somebody else wrote to what {name} had verified; nothing was retired");
-                self.fail(at, change, host_failure(FailureCase::Conflict, "CUT3501", text));
-            }
-            Recheck::CheckFailed(detail) => {
-                let text = format!("the checks of {name} no longer pass: {detail}");
-                self.fail(at, change, host_failure(FailureCase::Mismatch, "CUT3502", text));
-            }
-            Recheck::Inconclusive(_) if attempt < self.plan.operation_of(change).attempts => {
-                let due = at.after(self.backoff(change, attempt + 1, Span::default()));
-                self.schedule(change, due, Stage::Recheck { link, attempt: attempt + 1 });
-            }
-            Recheck::Inconclusive(detail) => {
-                let text = format!("the checks of {name} stayed inconclusive: {detail}");
-                self.fail(at, change, host_failure(FailureCase::Mismatch, "CUT3413", text));
-            }
-        }
     }
 
     fn captured(&mut self, at: Timestamp, change: ChangeNo, present: bool, moved: bool) {

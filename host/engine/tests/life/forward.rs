@@ -1,6 +1,9 @@
 //! The way forward.
 
-use cutover_engine::{Cause, Cohort, Command, Ending, Event, Next, Per, Phase, PlanError, Span, StepNo, StepPhase, Verdict, WaitReason};
+use cutover_engine::{
+    Cause, Cohort, Command, Ending, Event, Next, Per, Phase, PlanError, PlannedOperation, PlannedStep, Span, StepNo, StepPhase, Verdict,
+    WaitReason,
+};
 
 use crate::{
     draft::{Draft, dual_run, pause, plain, probe, retires},
@@ -56,7 +59,7 @@ fn a_lost_answer_is_resolved_by_the_world() {
 
 #[test]
 fn changes_on_one_object_happen_in_order_and_never_together() {
-    let shape = |_: &mut _, operation: &mut cutover_engine::PlannedOperation| operation.parallel = 16;
+    let shape = |_: &mut _, operation: &mut PlannedOperation| operation.parallel = 16;
     let plan = Draft::new().step("shift", shape, &[("10", "w", &[]), ("50", "w", &[]), ("100", "w", &[])]).plan(|_| {});
     let mut world = World::new(plan);
     assert_eq!(world.finish(), Ending::Completed);
@@ -65,7 +68,7 @@ fn changes_on_one_object_happen_in_order_and_never_together() {
 
 #[test]
 fn a_cohort_waits_for_the_probe_of_the_one_before() {
-    let shape = |_: &mut _, operation: &mut cutover_engine::PlannedOperation| {
+    let shape = |_: &mut _, operation: &mut PlannedOperation| {
         operation.cohorts = vec![Cohort::Count(1), Cohort::Percent(100)];
         operation.probes = vec![probe(Per::Cohort, 2, 0)];
     };
@@ -79,7 +82,7 @@ fn a_cohort_waits_for_the_probe_of_the_one_before() {
 
 #[test]
 fn inconclusive_samples_are_never_a_pass() {
-    let shape = |_: &mut _, operation: &mut cutover_engine::PlannedOperation| operation.probes = vec![probe(Per::Step, 1, 1)];
+    let shape = |_: &mut _, operation: &mut PlannedOperation| operation.probes = vec![probe(Per::Step, 1, 1)];
     let plan = Draft::new().step("copy", shape, &[("a", "x", &[])]).plan(pause);
     let mut world = World::new(plan.clone());
     world.verdicts = vec![Verdict::Inconclusive, Verdict::Inconclusive];
@@ -94,7 +97,7 @@ fn inconclusive_samples_are_never_a_pass() {
 
 #[test]
 fn a_probe_per_change_holds_that_change() {
-    let shape = |_: &mut _, operation: &mut cutover_engine::PlannedOperation| {
+    let shape = |_: &mut _, operation: &mut PlannedOperation| {
         operation.parallel = 1;
         operation.max_failed = 1;
         operation.probes = vec![probe(Per::Change, 0, 0)];
@@ -144,7 +147,7 @@ fn a_wait_is_a_timer_of_the_host() {
 
 #[test]
 fn a_wait_beyond_the_deadline_fails_the_change() {
-    let shape = |_: &mut _, operation: &mut cutover_engine::PlannedOperation| operation.deadline = Span::seconds(60);
+    let shape = |_: &mut _, operation: &mut PlannedOperation| operation.deadline = Span::seconds(60);
     let plan = Draft::new().step("order", shape, &[("a", "x", &[])]).plan(pause);
     let mut world = World::new(plan);
     world.fault("order/a", Fault::Waits);
@@ -269,11 +272,43 @@ fn deferred_changes_take_along_what_links_them() {
 
 #[test]
 fn steps_on_one_object_without_an_order_do_not_plan() {
-    let unordered = |step: &mut cutover_engine::PlannedStep, _: &mut _| step.needs.clear();
+    let unordered = |step: &mut PlannedStep, _: &mut _| step.needs.clear();
     let errors = Draft::new().step("one", plain, &[("a", "x", &[])]).step("two", unordered, &[("a", "x", &[])]).try_plan(|_| {});
     assert!(
         matches!(&errors.expect_err("a contradiction")[..], [PlanError::Unordered { first, second, .. }] if first == "one" && second == "two")
     );
+}
+
+#[test]
+fn a_copy_behind_a_retirement_is_looked_at_before_the_way_back_is_given_up() {
+    let destroys = |step: &mut PlannedStep, operation: &mut PlannedOperation| {
+        retires(1)(step, operation);
+        operation.irreversible = true;
+    };
+    let plan = Draft::new()
+        .step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])])
+        .step("retire", retires(0), &[("a", "old-a", &["a"]), ("b", "old-b", &["b"])])
+        .gate("soak", 60)
+        .step("destroy", destroys, &[("a", "rest", &["a", "b"])])
+        .plan(pause);
+    let mut world = World::new(plan);
+    loop {
+        match world.run.next(world.now) {
+            Next::Do(command) => world.perform(command),
+            Next::Record(event) => world.record(event),
+            Next::Wait { until, .. } => {
+                world.now = until;
+                world.values.insert("y".into(), "foreign".into());
+            }
+            Next::Ended(ending) => break assert_eq!(ending, Ending::Paused),
+            Next::Busy { .. } => panic!("nothing is in flight"),
+        }
+    }
+    assert_eq!(world.run.failure(world.change("destroy/a")).and_then(|failure| failure.code.as_deref()), Some("CUT3501"));
+    assert!(!world.values.contains_key("rest"), "nothing was destroyed");
+    world.values.insert("y".into(), "copy/b".into());
+    world.crash();
+    assert_eq!(world.finish(), Ending::Completed, "as it was verified, the retirements may be made final");
 }
 
 #[test]
@@ -310,7 +345,7 @@ fn a_stored_plan_with_a_conflict_in_it_is_not_read() {
 
 #[test]
 fn independent_steps_run_side_by_side_and_are_told_apart() {
-    let beside = |step: &mut cutover_engine::PlannedStep, _: &mut _| step.needs.clear();
+    let beside = |step: &mut PlannedStep, _: &mut _| step.needs.clear();
     let plan = Draft::new().step("one", plain, &[("a", "x", &[])]).step("two", beside, &[("a", "y", &[])]).plan(pause);
     let mut world = World::new(plan);
     world.fault("one/a", Fault::Denied);

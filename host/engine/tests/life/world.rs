@@ -181,8 +181,8 @@ impl World {
                 let proof = if self.has(change, Fault::StillOpen) { Proof::Open } else { Proof::Refused };
                 Event::Proved { change, proof, checks: Vec::new() }
             }
-            Command::Recheck { change, link, target, .. } => {
-                let relation = if self.want(target) != self.expected[&target] {
+            Command::Recheck { change, link, target, retired, .. } => {
+                let relation = if !retired && self.want(target) != self.expected[&target] {
                     Recheck::SourceMoved
                 } else if self.state(target) == self.goal(target) {
                     Recheck::Same

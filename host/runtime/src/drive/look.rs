@@ -103,22 +103,32 @@ impl Performer {
         Ok(Event::Compared { change, relation, after })
     }
 
-    /// A linked change is looked at and verified again before what it copied is retired.
-    pub(super) async fn recheck(&self, change: ChangeNo, link: u32, target: ChangeNo, attempt: u32) -> Result<Event, Failure> {
+    /// A linked change is looked at and verified again before what it copied is retired. Of one whose source is `retired` already,
+    /// what it left is compared: nothing else can be had any more.
+    pub(super) async fn recheck(
+        &self,
+        change: ChangeNo,
+        (link, target): (u32, ChangeNo),
+        retired: bool,
+        attempt: u32,
+    ) -> Result<Event, Failure> {
         let hands = self.hands(target)?;
         let look = self.look(&hands, attempt).await?;
+        let places = &hands.planned.server_chosen;
         let (source_moved, target_moved) = {
             let before = hands.memory.remembered();
             // A change that was present was never written: its pre-image is what was verified.
             let verified = before.after.as_ref().or(before.pre_image.as_ref());
-            let same = verified.is_some_and(|verified| equal_outside(look.state.as_ref(), verified.as_ref(), &hands.planned.server_chosen));
-            let reached = equal_outside(look.state.as_ref(), look.expected.as_ref(), &hands.planned.server_chosen);
-            (look.expected != before.expected, !same || !reached)
+            let same = verified.is_some_and(|verified| equal_outside(look.state.as_ref(), verified.as_ref(), places));
+            let reached = retired || equal_outside(look.state.as_ref(), look.expected.as_ref(), places);
+            (!retired && look.expected != before.expected, !same || !reached)
         };
         let relation = if source_moved {
             Recheck::SourceMoved
         } else if target_moved {
             Recheck::TargetMoved
+        } else if retired {
+            Recheck::Same
         } else {
             match self.verify(&hands, target, attempt, Stage::Applied).await? {
                 (Verdict::Pass, ..) => Recheck::Same,

@@ -142,7 +142,7 @@ impl Performer {
             Command::Compare { attempt, effect, .. } => self.compare(change, attempt, effect).await,
             Command::Check { attempt, .. } => self.check(change, attempt).await,
             Command::Prove { attempt, .. } => self.prove(change, attempt).await,
-            Command::Recheck { link, target, attempt, .. } => self.recheck(change, link, target, attempt).await,
+            Command::Recheck { link, target, retired, attempt, .. } => self.recheck(change, (link, target), retired, attempt).await,
             Command::BackLook { origin, attempt, .. } => self.back_look(change, origin, attempt).await,
             Command::Rollback { origin, attempt, over, .. } => self.write(change, origin, attempt, HookName::Rollback, over).await,
             Command::BackCompare { origin, attempt, effect, .. } => self.back_compare(change, origin, attempt, effect).await,

@@ -8212,7 +8212,8 @@ pub mod exports {
                     ) -> ::core::result::Result<Page, Failure>;
                     /// Reads what is there and says what should be there. Only routes of class read and login are open.
                     ///
-                    /// A 401, 403 or 503 is a failure, never absence.
+                    /// A 401, 403 or 503 is a failure, never absence. What a change wrote is looked at once more before its retired source is
+                    /// destroyed: only `state` counts then, and `expected` may be anything.
                     #[allow(async_fn_in_trait)]
                     fn capture(
                         context: Context,
