@@ -204,7 +204,7 @@ impl Run {
         for index in 0..self.changes.len() {
             self.forget_flight(at, index);
         }
-        self.series.values_mut().for_each(|series| series.resume(at));
+        self.resume_series(at);
         match self.mode {
             Mode::Forward => {
                 self.hurry_all(at);
@@ -243,6 +243,7 @@ impl Run {
         // The operator's word is about what was there when it was given.
         for (number, state) in (0u32..).map(ChangeNo).zip(&mut self.changes) {
             state.over = over.contains(&number);
+            state.look_away();
         }
         self.cause.get_or_insert(Cause::Requested);
         self.mode = Mode::Draining(Turn::Back);

@@ -201,7 +201,7 @@ impl Run {
                 self.agenda.insert((state.due, Item::Change(number)));
             }
         }
-        let series = self.series.iter().filter(|(_, series)| !series.dispatched);
+        let series = self.series.iter().filter(|(_, series)| !series.dispatched && !series.closed);
         self.agenda.extend(series.map(|(key, series)| (series.due, Item::Series(*key))));
     }
 }

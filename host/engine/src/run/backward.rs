@@ -151,6 +151,7 @@ impl Run {
             Stage::BackCompare { look, .. } => look,
             other => unreachable!("{other:?} is no look"),
         };
+        self.changes[change.index()].look_away();
         match (stage, self.another_attempt(at, change, tried, failure)) {
             (Stage::BackLook { round, .. }, Some((due, attempt))) => self.schedule(change, due, Stage::BackLook { attempt, round }),
             (Stage::BackCompare { attempt, conflict, .. }, Some((due, look))) => {
@@ -306,17 +307,17 @@ impl Run {
         self.retreat.newest.get(&change).copied().unwrap_or(change)
     }
 
-    /// What this change depends on, one step away, besides what its step reads: links, and the nearest change before
-    /// it on each object that goes back too.
+    /// What goes back too and this change depends on, besides what its step reads: links, and earlier changes on its objects.
+    /// What does not go back itself is passed through.
     fn dependencies(&self, change: ChangeNo) -> Vec<ChangeNo> {
-        let mut found = self.plan.change(change).links.clone();
-        let mut earlier = self.chains.before[change.index()].clone();
-        let mut passed = HashSet::new();
-        while let Some(before) = earlier.pop() {
-            if self.retreat.blockers.contains_key(&before) {
-                found.push(before);
-            } else if passed.insert(before) {
-                earlier.extend(&self.chains.before[before.index()]);
+        let direct = |change: ChangeNo| self.plan.change(change).links.iter().chain(&self.chains.before[change.index()]).copied();
+        let mut open: Vec<ChangeNo> = direct(change).collect();
+        let (mut found, mut passed) = (Vec::new(), HashSet::new());
+        while let Some(needed) = open.pop() {
+            if self.retreat.blockers.contains_key(&needed) {
+                found.push(needed);
+            } else if passed.insert(needed) {
+                open.extend(direct(needed));
             }
         }
         let itself = self.representative(change);
@@ -332,7 +333,7 @@ impl Run {
     /// A step is named once: from then on all of it stays.
     fn everything_needed_by(&mut self, change: ChangeNo) -> Vec<ChangeNo> {
         let mut needed = self.dependencies(change);
-        for step in &self.plan.step(self.plan.change(change).step).reads {
+        for step in &self.chains.reads[self.plan.change(change).step.index()] {
             if self.retreat.held.insert(*step) {
                 needed.extend(self.plan.changes_of(*step));
             }
@@ -360,7 +361,7 @@ impl Run {
         if *open > 0 {
             return;
         }
-        for read in self.plan.step(step).reads.clone() {
+        for read in self.chains.reads[step.index()].clone() {
             for change in self.plan.changes_of(read) {
                 self.unblock(at, change);
             }

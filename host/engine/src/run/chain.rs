@@ -1,10 +1,10 @@
 //! Which change comes after which: chains on shared objects, links, and inputs that name a step.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::{
     change::ChangeNo,
-    plan::{Plan, StepNo},
+    plan::{Plan, PlannedStep, StepNo},
 };
 
 /// The relations between the changes of a plan, made once.
@@ -16,8 +16,10 @@ pub(super) struct Chains {
     pub(super) after: Vec<Vec<ChangeNo>>,
     /// For each change those that link it.
     pub(super) linked_by: Vec<Vec<ChangeNo>>,
-    /// For each step those whose input names it.
+    /// For each step those whose input names it, directly or by way of what they need, change by change or as a whole.
     pub(super) read_by: Vec<Vec<StepNo>>,
+    /// The reverse.
+    pub(super) reads: Vec<Vec<StepNo>>,
 }
 
 impl Chains {
@@ -28,6 +30,7 @@ impl Chains {
             after: vec![Vec::new(); count],
             linked_by: vec![Vec::new(); count],
             read_by: vec![Vec::new(); plan.header.steps.len()],
+            reads: (0u32..).map(StepNo).take(plan.header.steps.len()).map(|step| read_by_way(plan, step)).collect(),
         };
         let mut latest: HashMap<u32, ChangeNo> = HashMap::new();
         for (change, (planned, objects)) in (0u32..).map(ChangeNo).zip(plan.changes.iter().zip(&plan.objects)) {
@@ -43,11 +46,27 @@ impl Chains {
                 chains.linked_by[link.index()].push(change);
             }
         }
-        for (number, step) in (0u32..).map(StepNo).zip(&plan.header.steps) {
-            for read in &step.reads {
+        for (number, reads) in (0u32..).map(StepNo).zip(&chains.reads) {
+            for read in reads {
                 chains.read_by[read.index()].push(number);
             }
         }
         chains
     }
+}
+
+/// All steps that this one depends on as a whole: at the end of a way of inputs that name a step, and of links.
+fn read_by_way(plan: &Plan, step: StepNo) -> Vec<StepNo> {
+    let mut seen = BTreeSet::from([(step, false)]);
+    let mut open = vec![(step, false)];
+    while let Some((step, read)) = open.pop() {
+        let PlannedStep { reads, linked, .. } = plan.step(step);
+        for next in reads.iter().map(|step| (*step, true)).chain(linked.iter().map(|step| (*step, read))) {
+            if seen.insert(next) {
+                open.push(next);
+            }
+        }
+    }
+    let steps: BTreeSet<StepNo> = seen.into_iter().filter_map(|(step, read)| read.then_some(step)).collect();
+    steps.into_iter().collect()
 }

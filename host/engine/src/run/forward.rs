@@ -26,7 +26,9 @@ impl Run {
             }
             (Stage::Capture { .. }, Event::Captured { present, moved, .. }) => self.captured(at, change, *present, *moved),
             (Stage::Apply { attempt }, Event::ApplyStarted { attempt: started, .. }) if attempt == *started => {
-                self.changes[change.index()].calling_since.get_or_insert(at);
+                let state = &mut self.changes[change.index()];
+                state.calling_since.get_or_insert(at);
+                state.goes_on = None;
                 self.set_off(change, Stage::Applying { attempt, sent: false });
             }
             (Stage::Applying { attempt, .. }, Event::WriteSent { .. }) => {
@@ -55,7 +57,6 @@ impl Run {
     fn captured(&mut self, at: Timestamp, change: ChangeNo, present: bool, moved: bool) {
         let state = &mut self.changes[change.index()];
         state.captured = true;
-        state.calling_since = None;
         if moved {
             let text = "somebody else wrote to it since its pre-image was taken".to_owned();
             return self.fail(at, change, host_failure(FailureCase::Conflict, "CUT3503", text));
@@ -66,7 +67,10 @@ impl Run {
                 self.verified(at, change);
             }
             (true, true) => self.schedule(change, at, Stage::Check { attempt: 1 }),
-            (false, _) => self.schedule(change, at, Stage::Apply { attempt: 1 }),
+            (false, _) => {
+                let attempt = state.goes_on.unwrap_or(1);
+                self.schedule(change, at, Stage::Apply { attempt });
+            }
         }
     }
 
@@ -78,7 +82,7 @@ impl Run {
             Outcome::Again { after, note } => {
                 let since = self.changes[change.index()].calling_since.unwrap_or(at);
                 if after.since(since) <= operation.deadline {
-                    return self.schedule(change, *after, Stage::Apply { attempt });
+                    return self.call_again(change, *after, attempt);
                 }
                 let text = format!("it would wait longer than the step's deadline of {} for: {note}", operation.deadline);
                 self.changes[change.index()].failure = Some(Box::new(host_failure(FailureCase::Exhausted, "CUT3504", text)));
@@ -128,11 +132,12 @@ impl Run {
             }
             Relation::NewExpected => {
                 state.stale = true;
+                state.calling_since = None;
                 self.schedule(change, at, Stage::Capture { attempt: 1 });
             }
             Relation::PreImage | Relation::Other => {
                 if let Some((due, attempt)) = next {
-                    return self.schedule(change, due, Stage::Apply { attempt });
+                    return self.call_again(change, due, attempt);
                 }
                 let failure = match (came_back, state.failure.take()) {
                     (CameBack::Done, _) | (_, None) => {
@@ -215,8 +220,12 @@ impl Run {
             other => unreachable!("{other:?} is no look"),
         };
         let Some((due, attempt)) = self.another_attempt(at, change, tried, failure) else { return self.fail(at, change, failure.clone()) };
+        self.changes[change.index()].look_away();
+        let retires = self.plan.operation_of(change).purpose == Purpose::Retire;
         let next = match stage {
-            Stage::Recheck { link, .. } => Stage::Recheck { link, attempt },
+            // What was looked at before the pause may have moved since.
+            Stage::Recheck { .. } => Stage::Recheck { link: 0, attempt },
+            Stage::Capture { .. } if retires => Stage::Recheck { link: 0, attempt },
             Stage::Capture { .. } => Stage::Capture { attempt },
             Stage::Check { .. } => Stage::Check { attempt },
             Stage::Prove { .. } => Stage::Prove { attempt },
@@ -252,24 +261,6 @@ impl Run {
         let mut dependents = self.chains.after[change.index()].iter().chain(&self.chains.linked_by[change.index()]);
         let depended_on = dependents.any(|dependent| self.changes[dependent.index()].written);
         !state.unknown && (!state.written || (!self.plan.operation_of(change).irreversible && !depended_on))
-    }
-
-    /// A retire change whose apply was never called starts anew when the run is resumed: its linked changes are looked at again.
-    pub(super) fn take_retirements_back(&mut self) {
-        for change in (0u32..).map(ChangeNo).take(self.changes.len()) {
-            let state = &self.changes[change.index()];
-            let waiting = matches!(
-                state.stage,
-                Stage::Recheck { .. } | Stage::Capture { .. } | Stage::Apply { .. } | Stage::Compare { .. } | Stage::Failed
-            );
-            // Apply that only met an outage has done nothing, and much may have happened since.
-            let untouched = !state.written && (state.calling_since.is_none() || state.outage.is_some());
-            let settled = self.steps[self.plan.change(change).step.index()].has_settled(change);
-            if waiting && untouched && !settled && self.plan.operation_of(change).purpose == Purpose::Retire {
-                self.changes[change.index()].failure = None;
-                self.give_up_turn(change);
-            }
-        }
     }
 
     /// The process died, or stopped, while this change was under way.

@@ -84,7 +84,9 @@ impl Run {
 
     /// Takes note of what an event about a change says of an outage.
     pub(super) fn end_outage(&mut self, at: Timestamp, change: ChangeNo, event: &Event) {
-        if answers(event) && self.changes[change.index()].outage.take().is_some() {
+        // A look that precedes another attempt of apply tells nothing of what apply waits for.
+        let waits_to_write = self.changes[change.index()].goes_on.is_some();
+        if answers(event) && !waits_to_write && self.changes[change.index()].outage.take().is_some() {
             self.advanced = self.advanced.max(at);
         }
     }

@@ -45,7 +45,7 @@ impl Run {
             Recheck::Same => {
                 let next = link + 1;
                 let more = self.behind(change).len() > next as usize;
-                self.schedule(change, at, if more { Stage::Recheck { link: next, attempt: 1 } } else { Stage::Capture { attempt: 1 } });
+                self.schedule(change, at, if more { Stage::Recheck { link: next, attempt } } else { Stage::Capture { attempt } });
             }
             Recheck::SourceMoved => {
                 self.give_up_turn(change);
@@ -65,11 +65,43 @@ impl Run {
             }
             Recheck::Inconclusive(_) if attempt < self.plan.operation_of(change).attempts => {
                 let due = at.after(self.backoff(change, attempt + 1, Span::default()));
-                self.schedule(change, due, Stage::Recheck { link, attempt: attempt + 1 });
+                self.schedule(change, due, Stage::Recheck { link: 0, attempt: attempt + 1 });
             }
             Recheck::Inconclusive(detail) => {
                 let text = format!("the checks of {name} stayed inconclusive: {detail}");
                 self.fail(at, change, host_failure(FailureCase::Mismatch, "CUT3413", text));
+            }
+        }
+    }
+
+    /// Apply is called again later. A retire change that has written nothing looks at everything again before that: while it
+    /// waits, what it is about may move.
+    pub(super) fn call_again(&mut self, change: ChangeNo, due: Timestamp, attempt: u32) {
+        if self.changes[change.index()].written || self.plan.operation_of(change).purpose != Purpose::Retire {
+            return self.schedule(change, due, Stage::Apply { attempt });
+        }
+        self.changes[change.index()].goes_on = Some(attempt);
+        self.schedule(change, due, Stage::Recheck { link: 0, attempt: 1 });
+    }
+
+    /// A retire change that has written nothing starts anew when the run is resumed: its linked changes are looked at again.
+    pub(super) fn take_retirements_back(&mut self) {
+        for change in (0u32..).map(ChangeNo).take(self.changes.len()) {
+            let settled = self.steps[self.plan.change(change).step.index()].has_settled(change);
+            let state = &mut self.changes[change.index()];
+            if settled || state.written || self.plan.operation_of(change).purpose != Purpose::Retire {
+                continue;
+            }
+            match state.stage {
+                // Its time may not have come yet.
+                Stage::Recheck { .. } => state.stage = Stage::Recheck { link: 0, attempt: 1 },
+                Stage::Capture { .. } | Stage::Apply { .. } | Stage::Compare { .. } => self.give_up_turn(change),
+                Stage::Failed if !state.failed_as(FailureCase::Refused) => {
+                    state.failure = None;
+                    self.steps[self.plan.change(change).step.index()].forgive_failure();
+                    self.give_up_turn(change);
+                }
+                _ => {}
             }
         }
     }

@@ -293,6 +293,7 @@ impl Run {
         let stage =
             if operation.purpose == Purpose::Retire { Stage::Recheck { link: 0, attempt: 1 } } else { Stage::Capture { attempt: 1 } };
         self.steps[self.plan.change(change).step.index()].active += 1;
+        self.changes[change.index()].goes_on = None;
         self.schedule(change, at, stage);
     }
 
@@ -379,8 +380,10 @@ impl Run {
             state.watched.clear();
             state.active += 1;
         }
-        self.changes[change.index()].stale = true;
-        self.changes[change.index()].present = false;
+        let state = &mut self.changes[change.index()];
+        state.stale = true;
+        state.present = false;
+        state.calling_since = None;
         self.schedule(change, at, Stage::Capture { attempt: 1 });
     }
 

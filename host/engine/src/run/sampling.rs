@@ -25,6 +25,8 @@ pub(super) struct Series {
     since: Timestamp,
     pub(super) due: Timestamp,
     pub(super) dispatched: bool,
+    /// Another probe of its scope has failed: nobody waits for it any more. A sample under way may still be answered.
+    pub(super) closed: bool,
     samples: u32,
     failed: u32,
     inconclusive: u32,
@@ -32,7 +34,7 @@ pub(super) struct Series {
 
 impl Series {
     /// Another process goes on. The time in which samples were due and nobody took them was not watched.
-    pub(super) fn resume(&mut self, at: Timestamp) {
+    fn resume(&mut self, at: Timestamp) {
         self.dispatched = false;
         if self.samples > 0 {
             self.since = self.since.after(at.since(self.due));
@@ -73,10 +75,10 @@ impl Run {
         for (number, _) in (0u32..).zip(probes).filter(|(_, probe)| probe.per == per) {
             let key = SeriesKey { step, probe: number, scope };
             opened = true;
-            if self.series.contains_key(&key) {
+            if self.series.get(&key).is_some_and(|series| !series.closed || self.mode != Mode::Forward) {
                 continue;
             }
-            let series = Series { since: at, due: at, dispatched: false, samples: 0, failed: 0, inconclusive: 0 };
+            let series = Series { since: at, due: at, dispatched: false, closed: false, samples: 0, failed: 0, inconclusive: 0 };
             self.series.insert(key, series);
             self.agenda.insert((at, Item::Series(key)));
         }
@@ -84,7 +86,7 @@ impl Run {
     }
 
     pub(super) fn has_open_series(&self, step: StepNo) -> bool {
-        self.series.keys().any(|key| key.step == step)
+        self.series.iter().any(|(key, series)| key.step == step && !series.closed)
     }
 
     /// Hands out the next sample of a series.
@@ -110,10 +112,7 @@ impl Run {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
         self.agenda.remove(&(series.due, Item::Series(key)));
-        if let Watched::Change(change) = scope
-            && self.changes[change.index()].stage != Stage::Probe
-        {
-            // Another probe of the change has failed meanwhile; nobody waits for this one any more.
+        if series.closed {
             self.series.remove(&key);
             return Ok(());
         }
@@ -150,7 +149,8 @@ impl Run {
     }
 
     fn sampling_passed(&mut self, at: Timestamp, key: SeriesKey) {
-        if self.mode == Mode::Backward || self.series.keys().any(|other| other.step == key.step && other.scope == key.scope) {
+        let open = |(other, series): (&SeriesKey, &Series)| other.step == key.step && other.scope == key.scope && !series.closed;
+        if self.mode == Mode::Backward || self.series.iter().any(open) {
             return;
         }
         match key.scope {
@@ -178,17 +178,18 @@ impl Run {
         }
     }
 
+    /// Closed series stay until their last answer, or the end of the process: a journal does not tell which were handed out.
     fn close_series(&mut self, closes: impl Fn(&SeriesKey) -> bool) {
-        let closed: Vec<SeriesKey> = self.series.keys().filter(|key| closes(key)).copied().collect();
-        for key in closed {
-            // One that was handed out is answered later; that answer is dropped by keeping it until then.
-            if let Some(series) = self.series.get(&key)
-                && !series.dispatched
-            {
-                self.agenda.remove(&(series.due, Item::Series(key)));
-                self.series.remove(&key);
-            }
+        for (key, series) in self.series.iter_mut().filter(|(key, _)| closes(key)) {
+            series.closed = true;
+            self.agenda.remove(&(series.due, Item::Series(*key)));
         }
+    }
+
+    /// Another process goes on: no sample is under way, and what was closed begins anew.
+    pub(super) fn resume_series(&mut self, at: Timestamp) {
+        self.series.retain(|_, series| !series.closed);
+        self.series.values_mut().for_each(|series| series.resume(at));
     }
 
     /// After a rest: probes that failed look again from the start; the others go on where they were.

@@ -106,6 +106,8 @@ pub(super) struct ChangeState {
     pub(super) unchecked: bool,
     /// When apply, or on the way back rollback, was first called: for the deadline of `again`.
     pub(super) calling_since: Option<Timestamp>,
+    /// A retire change that looks again at what it is about: the attempt of apply that follows.
+    pub(super) goes_on: Option<u32>,
     /// Why it failed, is stuck, or waits.
     pub(super) failure: Option<Box<Failure>>,
     /// What it needs cannot be reached for longer than its attempts lasted.
@@ -135,6 +137,7 @@ impl ChangeState {
             alone: false,
             unchecked: false,
             calling_since: None,
+            goes_on: None,
             failure: None,
             outage: None,
             stuck: None,
@@ -172,10 +175,15 @@ impl ChangeState {
         }
     }
 
-    /// The process that saw its answers is gone: since then anybody may have written.
+    /// The process that saw its answers is gone.
     pub(super) fn resume(&mut self) {
         self.dispatched = false;
         self.end_hook();
+        self.look_away();
+    }
+
+    /// Time passes before the look that was to follow its writes: anybody may write meanwhile.
+    pub(super) fn look_away(&mut self) {
         if self.effect == Effect::Certain {
             self.effect = Effect::Unknown;
         }

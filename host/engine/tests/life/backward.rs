@@ -106,6 +106,29 @@ fn an_irreversible_step_is_a_wall() {
 }
 
 #[test]
+fn a_wall_holds_through_what_was_there_already() {
+    let keeps = |step: &mut PlannedStep, _: &mut PlannedOperation| step.linked = vec![StepNo(0)];
+    let names = |step: &mut PlannedStep, _: &mut PlannedOperation| step.reads = vec![StepNo(0)];
+    let wall = |step: &mut PlannedStep, operation: &mut PlannedOperation| {
+        retires(1)(step, operation);
+        operation.irreversible = true;
+    };
+    let linked: &[(&str, &str, &[&str])] = &[("b", "y", &["a"])];
+    let free: &[(&str, &str, &[&str])] = &[("b", "y", &[])];
+    let add = || Draft::new().step("add", plain, &[("a", "x", &[])]);
+    for draft in [add().step("keep", keeps, linked), add().step("keep", names, free)] {
+        let plan = draft.step("remove", wall, &[("c", "old", &["b"])]).step("later", plain, &[("f", "z", &[])]).plan(|_| {});
+        let mut world = World::new(plan);
+        world.values.insert("y".into(), "keep/b".into());
+        world.fault("later/f", Fault::Denied);
+        assert_eq!(world.finish(), Ending::Stuck);
+        assert_eq!(world.values["x"], "add/a", "what was removed for good needs it");
+        let open: Vec<_> = world.run.open().map(|open| (open.change, open.reason)).collect();
+        assert_eq!(open, [(world.change("add/a"), StuckReason::Needed), (world.change("remove/c"), StuckReason::Irreversible)]);
+    }
+}
+
+#[test]
 fn a_step_whose_input_names_another_goes_back_first() {
     let reads = |step: &mut PlannedStep, _: &mut PlannedOperation| step.reads = vec![StepNo(0)];
     let plan = Draft::new()

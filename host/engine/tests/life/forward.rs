@@ -235,18 +235,7 @@ fn a_target_that_moved_is_a_conflict_and_nothing_is_retired() {
         .step("retire", retires(0), &[("a", "old", &["a"])])
         .plan(pause);
     let mut world = World::new(plan);
-    loop {
-        match world.run.next(world.now) {
-            Next::Do(command) => world.perform(command),
-            Next::Record(event) => world.record(event),
-            Next::Wait { until, .. } => {
-                world.now = until;
-                world.values.insert("x".into(), "foreign".into());
-            }
-            Next::Ended(ending) => break assert_eq!(ending, Ending::Paused),
-            Next::Busy { .. } => panic!("nothing is in flight"),
-        }
-    }
+    assert_eq!(world.finish_meddling(|world| drop(world.values.insert("x".into(), "foreign".into()))), Ending::Paused);
     assert_eq!(world.run.failure(world.change("retire/a")).and_then(|failure| failure.code.as_deref()), Some("CUT3501"));
     assert!(!world.values.contains_key("old"));
     world.crash();
@@ -280,6 +269,39 @@ fn steps_on_one_object_without_an_order_do_not_plan() {
 }
 
 #[test]
+fn while_a_retirement_waits_its_copy_may_move_and_is_looked_at_again() {
+    for fault in [Fault::Waits, Fault::Unavailable] {
+        let plan = Draft::new().step("copy", plain, &[("a", "x", &[])]).step("retire", retires(0), &[("a", "old", &["a"])]).plan(pause);
+        let mut world = World::new(plan.clone());
+        world.fault("retire/a", fault);
+        assert_eq!(world.finish_meddling(|world| drop(world.values.insert("x".into(), "foreign".into()))), Ending::Paused, "{fault:?}");
+        assert_eq!(world.run.failure(world.change("retire/a")).and_then(|failure| failure.code.as_deref()), Some("CUT3501"), "{fault:?}");
+        assert!(!world.values.contains_key("old"), "{fault:?}: nothing was retired");
+
+        let mut world = World::new(plan);
+        world.fault("retire/a", fault);
+        assert_eq!(world.finish(), Ending::Completed, "{fault:?}: left alone it goes on where it was");
+    }
+}
+
+#[test]
+fn a_retirement_that_failed_without_a_write_looks_at_its_copy_again_when_it_is_resumed() {
+    let plan = Draft::new().step("copy", plain, &[("a", "x", &[])]).step("retire", retires(0), &[("a", "old", &["a"])]).plan(pause);
+    let mut world = World::new(plan);
+    world.fault("retire/a", Fault::Denied);
+    assert_eq!(world.finish(), Ending::Paused);
+    world.faults.clear();
+    world.values.remove("x");
+    world.crash();
+    assert_eq!(world.finish(), Ending::Paused);
+    assert_eq!(world.run.failure(world.change("retire/a")).and_then(|failure| failure.code.as_deref()), Some("CUT3501"));
+    assert!(!world.values.contains_key("old"), "nothing was retired");
+    world.values.insert("x".into(), "copy/a".into());
+    world.crash();
+    assert_eq!(world.finish(), Ending::Completed);
+}
+
+#[test]
 fn a_copy_behind_a_retirement_is_looked_at_before_the_way_back_is_given_up() {
     let destroys = |step: &mut PlannedStep, operation: &mut PlannedOperation| {
         retires(1)(step, operation);
@@ -292,18 +314,7 @@ fn a_copy_behind_a_retirement_is_looked_at_before_the_way_back_is_given_up() {
         .step("destroy", destroys, &[("a", "rest", &["a", "b"])])
         .plan(pause);
     let mut world = World::new(plan);
-    loop {
-        match world.run.next(world.now) {
-            Next::Do(command) => world.perform(command),
-            Next::Record(event) => world.record(event),
-            Next::Wait { until, .. } => {
-                world.now = until;
-                world.values.insert("y".into(), "foreign".into());
-            }
-            Next::Ended(ending) => break assert_eq!(ending, Ending::Paused),
-            Next::Busy { .. } => panic!("nothing is in flight"),
-        }
-    }
+    assert_eq!(world.finish_meddling(|world| drop(world.values.insert("y".into(), "foreign".into()))), Ending::Paused);
     assert_eq!(world.run.failure(world.change("destroy/a")).and_then(|failure| failure.code.as_deref()), Some("CUT3501"));
     assert!(!world.values.contains_key("rest"), "nothing was destroyed");
     world.values.insert("y".into(), "copy/b".into());

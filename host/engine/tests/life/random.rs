@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use cutover_engine::{ChangeNo, Ending, Event, Next, Phase, PlannedOperation, PlannedStep, Run, StepNo, Verdict};
+use cutover_engine::{ChangeNo, Command, Ending, Event, Next, OnFailure, Per, Phase, PlannedOperation, PlannedStep, Run, StepNo, Verdict};
 use proptest::prelude::*;
 
 use crate::{
-    draft::{Draft, plain},
+    draft::{Draft, plain, probe},
     world::{Fault, World},
 };
 
@@ -19,6 +19,10 @@ struct Case {
     /// After which events the process dies.
     crashes: Vec<u8>,
     reads: bool,
+    /// Whether a failure pauses; then a person takes everything back.
+    pause: bool,
+    /// Whether another command is asked for before what is under way is answered, over and over.
+    order: Vec<bool>,
     /// After which event nothing can be reached, and for how many seconds.
     outage: Option<(u8, u64)>,
 }
@@ -38,12 +42,22 @@ fn cases() -> impl Strategy<Value = Case> {
     (
         prop::collection::vec(prop::collection::vec(0u8..6, 1..5), 1..4),
         prop::collection::vec((0u8..12, fault), 0..3),
-        prop::collection::vec(any::<bool>(), 0..2),
+        prop::collection::vec(any::<bool>(), 0..6),
         prop::collection::vec(0u8..60, 0..4),
-        any::<bool>(),
+        (any::<bool>(), any::<bool>()),
+        prop::collection::vec(any::<bool>(), 1..20),
         prop::option::of((0u8..60, 1u64..300)),
     )
-        .prop_map(|(steps, faults, verdicts, crashes, reads, outage)| Case { steps, faults, verdicts, crashes, reads, outage })
+        .prop_map(|(steps, faults, verdicts, crashes, (reads, pause), order, outage)| Case {
+            steps,
+            faults,
+            verdicts,
+            crashes,
+            reads,
+            pause,
+            order,
+            outage,
+        })
 }
 
 fn world_of(case: &Case) -> World {
@@ -58,11 +72,12 @@ fn world_of(case: &Case) -> World {
             if reads {
                 step.reads = vec![StepNo(u32::try_from(number - 1).expect("few"))];
             }
-            operation.probes = vec![crate::draft::probe(cutover_engine::Per::Cohort, 0, 0)];
+            operation.parallel = 3;
+            operation.probes = vec![probe(Per::Cohort, 0, 0), probe(Per::Cohort, 2, 0), probe(Per::Change, 0, 0), probe(Per::Change, 1, 0)];
         };
         draft = draft.step(&format!("s{number}"), shape, &changes);
     }
-    let mut world = World::new(draft.plan(|_| {}));
+    let mut world = World::new(draft.plan(|header| header.on_failure = if case.pause { OnFailure::Pause } else { OnFailure::Rollback }));
     world.values = BTreeMap::from([("o1".into(), "first".into()), ("p1".into(), "second".into())]);
     let count = u8::try_from(world.plan.changes.len()).expect("few");
     for (change, fault) in &case.faults {
@@ -76,22 +91,33 @@ fn world_of(case: &Case) -> World {
 /// Whoever is stuck for an outage goes on when it is over.
 fn finish_with_crashes(world: &mut World, case: &Case) -> Ending {
     let (mut crashes, mut outage) = (case.crashes.clone(), case.outage);
+    let (mut order, mut flying) = (case.order.iter().cycle(), Vec::<Command>::new());
     loop {
         if let Some((_, seconds)) = outage.take_if(|(event, _)| world.journal.len() >= usize::from(*event)) {
             world.goes_away(seconds);
         }
         if let Some(hit) = crashes.iter().position(|crash| world.journal.len() >= usize::from(*crash)) {
             crashes.remove(hit);
+            flying.clear();
             world.crash();
         }
+        if !flying.is_empty() && order.next().is_some_and(|more| !more) {
+            let landing = flying.swap_remove(0);
+            world.perform(landing);
+        }
         match world.run.next(world.now) {
-            Next::Do(command) => world.perform(command),
+            Next::Do(command) => flying.push(command),
             Next::Record(event) => world.record(event),
+            Next::Wait { .. } | Next::Busy { .. } if !flying.is_empty() => {
+                let landing = flying.swap_remove(0);
+                world.perform(landing);
+            }
             Next::Wait { until, .. } => world.now = until,
             Next::Ended(Ending::Stuck) if world.now < world.outage.end => {
                 world.now = world.outage.end;
                 world.record(Event::RollbackRequested { over: Vec::new() });
             }
+            Next::Ended(Ending::Paused) => world.record(Event::RollbackRequested { over: Vec::new() }),
             Next::Ended(ending) => return ending,
             Next::Busy { .. } => panic!("nothing is in flight"),
         }

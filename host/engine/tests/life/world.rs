@@ -102,11 +102,19 @@ impl World {
 
     /// Runs to the end; long waits pass at once.
     pub(crate) fn finish(&mut self) -> Ending {
+        self.finish_meddling(|_| {})
+    }
+
+    /// The same, and `meddle` happens during each wait.
+    pub(crate) fn finish_meddling(&mut self, mut meddle: impl FnMut(&mut Self)) -> Ending {
         for _ in 0..100_000 + 20 * self.plan.changes.len() {
             match self.run.next(self.now) {
                 Next::Do(command) => self.perform(command),
                 Next::Record(event) => self.record(event),
-                Next::Wait { until, .. } => self.now = until,
+                Next::Wait { until, .. } => {
+                    self.now = until;
+                    meddle(self);
+                }
                 Next::Ended(ending) => return ending,
                 Next::Busy { .. } => panic!("nothing is in flight"),
             }
