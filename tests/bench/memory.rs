@@ -109,7 +109,7 @@ impl Backend for Place {
             };
             let (status, body) = self.answer(&request.method, &request.path.object(), body)?;
             let body = body.map_or(WireResponseBody::None, WireResponseBody::Json);
-            Ok(WireResponse { status, headers: Vec::new(), body, bytes: 10 })
+            Ok(WireResponse { status, headers: Vec::new(), body, bytes: 10, form: None })
         })
     }
 }

@@ -342,3 +342,17 @@ fn the_search_finds_what_is_planted() {
     tracing::info!(word = "a-word-only-this-test-logs", "planted");
     assert!(LOGGED.lock().unwrap_or_else(PoisonError::into_inner).contains("a-word-only-this-test-logs"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_a_word_of_the_plan_or_the_journal_stops_nothing() {
+    let scene = Scene::new();
+    for (name, value) in [("payments", "payments"), ("words", "back-looked"), ("endings", "completed"), ("requests", "WriteSent")] {
+        scene.rig.write(&format!("legacy/{name}.env"), &format!("KEY={value}\n"));
+    }
+    let (rested, events) = scene.rig.run(&scene.workflow("", "", &[&copy("")]), &PLUGINS).await.expect("a run");
+    assert_eq!(rested.ending, Ending::Completed, "{events:#?}");
+    // Whoever can write one value of the source has no way to take the way back.
+    scene.rig.write("legacy/words.env", "KEY=rollback-requested\n");
+    let (rested, events) = scene.rig.rollback(&rested.id, &[]).await.expect("a rollback");
+    assert_eq!(rested.ending, Ending::RolledBack, "{events:#?}");
+}

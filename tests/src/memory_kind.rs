@@ -231,7 +231,7 @@ impl Answered {
         let headers = self.etag.map(|version| ("etag".to_owned(), format!("\"{version}\""))).into_iter().collect();
         let bytes = self.body.as_ref().map_or(0, |body| body.to_string().len() as u64);
         let body = self.body.map_or(WireResponseBody::None, WireResponseBody::Json);
-        WireResponse { status: self.status, headers, body, bytes }
+        WireResponse { status: self.status, headers, body, bytes, form: None }
     }
 }
 

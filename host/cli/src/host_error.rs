@@ -10,6 +10,7 @@ use cutover_runtime::{
     lock::LockError,
     planner::PlanningError,
     runs::{DriftError, HostError},
+    sealed_log::SealedLogError,
     state::StateError,
 };
 
@@ -71,11 +72,10 @@ fn kind_and_code(error: &HostError) -> (ErrorKind, String) {
     let untrusted = |code: &str| (ErrorKind::Untrusted, code.to_owned());
     match error {
         HostError::Planning(PlanningError::Hook { failure, .. }) => no(failure.code.as_deref().unwrap_or(code::WORKFLOW)),
-        HostError::Plan { source: cutover_engine::PlanTextError::Digest { .. }, .. } | HostError::ForeignPlan { .. } => {
-            untrusted(code::PLAN)
-        }
+        HostError::Plan { source: cutover_engine::PlanTextError::Version { .. }, .. } => no(code::PLAN),
+        HostError::Plan { .. } | HostError::ForeignPlan { .. } => untrusted(code::PLAN),
         HostError::Leak { .. } => no(code::LEAK),
-        HostError::Plan { .. } | HostError::PlanWithoutKey { .. } => no(code::PLAN),
+        HostError::PlanWithoutKey { .. } => no(code::PLAN),
         HostError::OtherPlugin { .. } => untrusted(code::OTHER_PLUGIN),
         HostError::Load { source, .. } => no(source.code()),
         HostError::Component { source, .. } => no(source.code()),
@@ -86,6 +86,7 @@ fn kind_and_code(error: &HostError) -> (ErrorKind, String) {
         HostError::Key(error) => key(error),
         HostError::State(StateError::Journal(error)) | HostError::Journal(error) => journal(error),
         HostError::State(StateError::Key(error)) => key(error),
+        HostError::State(StateError::SealedLog(error @ SealedLogError::Disk(_))) => no(error.code()),
         HostError::State(error @ (StateError::ForeignJournal { .. } | StateError::Unreadable { .. } | StateError::SealedLog(_))) => {
             untrusted(error.code())
         }
@@ -132,8 +133,6 @@ pub(crate) fn broken_off(error: HostError, run: &RunId) -> CommandError {
                 .because(&source)
                 .hint(format!("what is open, and how to undo it by hand: `cutover runs show {run}`"))
         }
-        HostError::Drive(error @ DriveError::Leak { .. }) => CommandError::paused(code::LEAK, format!("run {run} broke off: {error}"))
-            .hint(format!("please report this; the run stands where its journal ends: `cutover runs show {run}`")),
         HostError::Drive(error) => {
             CommandError::defect(format!("run {run} broke off: {error}")).hint(format!("go on: `cutover resume {run}`"))
         }

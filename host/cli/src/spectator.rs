@@ -43,7 +43,7 @@ impl<'p> Spectator<'p> {
     /// Begins to watch run `id`, whose journal has `seq` records so far. From now on nothing that `scanner` knows leaves.
     pub(crate) fn new(program: &'p mut Program, id: &RunId, plan: &Plan, seq: u64, scanner: &Arc<Scanner>) -> Result<Self, CommandError> {
         let Program { settings, console, .. } = program;
-        let sieve = Sieve::new(scanner.clone());
+        let sieve = Sieve::new(scanner.clone(), &plan.header.source);
         console.strain_with(sieve.clone());
         let events = settings.events.as_deref().map(|path| {
             // The stream of a run goes on where the process before ended.
@@ -69,6 +69,10 @@ impl<'p> Spectator<'p> {
     /// Takes note of one event.
     pub(crate) fn see(&mut self, run: &Run, at: Timestamp, event: &Event) {
         self.seq += 1;
+        self.sieve.publish(run.plan());
+        if !run.goes_forward() {
+            self.sieve.goes_back();
+        }
         if self.events.is_some() || self.console.output() == Output::Jsonl {
             let line = EventLine::new(&self.id, run.plan(), self.seq, at, event);
             self.write(&line);

@@ -189,6 +189,45 @@ pub enum Ending {
 }
 
 impl Event {
+    /// Calls `look` with every text that a plugin, a backend or the world may have had a hand in. All else is of the host's making.
+    pub fn each_text(&mut self, look: &mut impl FnMut(&mut String)) {
+        match self {
+            Self::HookFailed { failure, .. } => look(&mut failure.text),
+            Self::WriteSent { request, .. } => look(request),
+            Self::ApplyEnded { outcome, .. } | Self::RollbackEnded { outcome, .. } => match outcome {
+                Outcome::Done => {}
+                Outcome::Again { note, .. } => look(note),
+                Outcome::Failed(failure) | Outcome::Unknown(failure) => look(&mut failure.text),
+            },
+            Self::Checked { checks, .. } | Self::Proved { checks, .. } | Self::BackChecked { checks, .. } => {
+                for check in checks {
+                    look(&mut check.name);
+                    look(&mut check.detail);
+                }
+            }
+            Self::Rechecked { relation: Recheck::CheckFailed(detail) | Recheck::Inconclusive(detail), .. } => look(detail),
+            Self::BackLooked { moved: Some(moved), .. } => look(moved),
+            Self::Observed { detail, .. } => look(detail),
+            Self::Rechecked { relation: Recheck::Same | Recheck::SourceMoved | Recheck::TargetMoved, .. }
+            | Self::BackLooked { moved: None, .. }
+            | Self::Started { .. }
+            | Self::Resumed {}
+            | Self::StopRequested {}
+            | Self::RollbackRequested { .. }
+            | Self::RollbackBegan {}
+            | Self::Ended { .. }
+            | Self::PreImagesDestroyed {}
+            | Self::Captured { .. }
+            | Self::ApplyStarted { .. }
+            | Self::WriteAnswered { .. }
+            | Self::Compared { .. }
+            | Self::RollbackStarted { .. }
+            | Self::BackCompared { .. }
+            | Self::GatePassed { .. }
+            | Self::DualRunExpired {} => {}
+        }
+    }
+
     /// The change that this event is about, if it is about one.
     #[must_use]
     pub fn change(&self) -> Option<ChangeNo> {

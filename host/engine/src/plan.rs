@@ -334,6 +334,16 @@ pub struct PlannedChange {
 }
 
 impl Plan {
+    /// Whether this stands in the workflow, or in what names a change or an object: then whoever sees the run knows it.
+    #[must_use]
+    pub fn mentions(&self, text: &str) -> bool {
+        let named = |change: &PlannedChange| {
+            let subject = |object: &Object| object.path.contains(text) || object.to_string().contains(text);
+            change.id.as_str().contains(text) || change.summary.contains(text) || change.subject.iter().any(subject)
+        };
+        self.header.source.contains(text) || self.header.file.contains(text) || self.changes.iter().any(named)
+    }
+
     /// The step of that number.
     #[must_use]
     pub fn step(&self, step: StepNo) -> &PlannedStep {

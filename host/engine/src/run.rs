@@ -136,6 +136,12 @@ impl Run {
         &self.plan
     }
 
+    /// Whether it goes forward: neither back, nor to its rest.
+    #[must_use]
+    pub fn goes_forward(&self) -> bool {
+        self.mode == Mode::Forward
+    }
+
     /// The number of the cohort, from 0, in which a change of a step is exposed.
     #[must_use]
     pub fn cohort_of(&self, change: ChangeNo) -> u32 {

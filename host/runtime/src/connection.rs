@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::{BoxFuture, Clock},
+    hook::Form,
     policy::{Code, Ground, KindTable, RequestPath},
     secret::Secret,
 };
@@ -99,6 +100,8 @@ pub struct WireResponse {
     pub body: WireResponseBody,
     /// How many bytes the body had: for the limits of a hook call.
     pub bytes: u64,
+    /// The form of a whole text, where the kind knows it from a name: only as that may a plugin have it parsed.
+    pub form: Option<Form>,
 }
 
 impl WireResponse {

@@ -274,7 +274,7 @@ fn asked(route: &cutover_engine::Route, unlisted: Unlisted) -> Result<Asked, Str
     let path = Template::parse(&route.path)?;
     let object = route.object.as_deref().map(Template::parse).transpose()?;
     if let Some(object) = &object {
-        check_object(&path, object, class)?;
+        check_object(&path, object, class, unlisted)?;
     }
     Ok(Asked {
         method: route.method.clone(),
@@ -288,16 +288,19 @@ fn asked(route: &cutover_engine::Route, unlisted: Unlisted) -> Result<Asked, Str
 }
 
 /// An object that leaves out what the path can vary in would let one captured object stand for all.
-fn check_object(path: &Template, object: &Template, class: RouteClass) -> Result<(), String> {
+fn check_object(path: &Template, object: &Template, class: RouteClass, unlisted: Unlisted) -> Result<(), String> {
     let has = |name: &str| path.variables().any(|(other, _)| other == name);
     if let Some((name, _)) = object.variables().find(|(name, _)| !has(name)) {
         return Err(format!("the object `{}` uses `{name}`, which the path `{}` does not have", object.as_str(), path.as_str()));
     }
     let uses = |name: &str| object.variables().any(|(other, _)| other == name);
-    let missing = path.variables().find(|(name, many)| *many && !uses(name));
+    // Where a kind knows its requests, its own object counts as well.
+    let by_method = unlisted == Unlisted::ByMethod;
+    let missing = path.variables().any(|(name, many)| (many || by_method) && !uses(name));
     let constant = path.variables().next().is_some() && object.variables().next().is_none();
-    if class == RouteClass::Write && (missing.is_some() || constant) {
-        return Err(format!("the object `{}` of a write must name what the path `{}` varies in", object.as_str(), path.as_str()));
+    let writes = class == RouteClass::Write;
+    if (writes && missing) || (constant && (writes || by_method)) {
+        return Err(format!("the object `{}` must name what the path `{}` varies in", object.as_str(), path.as_str()));
     }
     Ok(())
 }

@@ -206,6 +206,7 @@ impl Host {
 
     /// Everything a run needs, with its locks held.
     pub async fn reopen(&self, id: &RunId, anchor: Option<Anchor>) -> Result<OpenRun, HostError> {
+        self.give_up_expired()?;
         let folder = self.state.run(id)?;
         let mut locks = vec![folder.lock(&self.locks, self.clock.now())?];
         let data_key = folder.data_key(&self.state_key)?;
@@ -256,7 +257,11 @@ impl Host {
         connections.close().await;
         let (ending, head) = driven?;
         if matches!(ending, Ending::Completed | Ending::RolledBack) {
-            folder.mark_ended(Ended { at: self.clock.now(), keep: run.plan().header.keep_pre_images })?;
+            // The journal says it; `resume` makes this note, too.
+            let note = Ended { at: self.clock.now(), keep: run.plan().header.keep_pre_images };
+            if let Err(error) = folder.mark_ended(note) {
+                tracing::warn!(run = %folder.id(), "its pre-images will be kept until somebody types `resume`: {error}");
+            }
         }
         Ok(Rested { id: folder.id().clone(), run, ending, head, drift: Drift::default() })
     }
@@ -326,8 +331,7 @@ impl Host {
     fn sealing_key(&self, text: &str, path: &Path) -> Result<Arc<SealingKey>, HostError> {
         let unreadable = |source| HostError::Plan { path: path.to_owned(), source };
         let wrapped = Plan::key_of(text).map_err(unreadable)?.ok_or(HostError::PlanWithoutKey { path: path.to_owned() })?;
-        let wrapped: WrappedKey =
-            serde_json::from_value(wrapped.into()).map_err(|_| HostError::PlanWithoutKey { path: path.to_owned() })?;
+        let wrapped: WrappedKey = serde_json::from_value(wrapped.into()).map_err(|_| unreadable(cutover_engine::PlanTextError::Trailer))?;
         let key = wrapped.unwrap(&self.state_key, SEALING_KEY)?;
         Ok(Arc::new(SealingKey::from_bytes(Zeroizing::new(*key.as_bytes()))))
     }

@@ -308,10 +308,10 @@ impl Session {
                 Some(self.call.seal_showing(document, &origin, &Shown { public: &public, ..shown }))
             }
             (ResponseRule::Opaque, WireResponseBody::Json(document)) => {
-                Some(Value::from(self.call.seal_opaque(document.to_string().into_bytes(), &origin)))
+                Some(Value::from(self.call.seal_opaque(document.to_string().into_bytes(), &origin, None)))
             }
-            (_, WireResponseBody::Text(text)) => Some(Value::from(self.call.seal_opaque(text.into_bytes(), &origin))),
-            (_, WireResponseBody::Bytes(bytes)) => Some(Value::from(self.call.seal_opaque(bytes, &origin))),
+            (_, WireResponseBody::Text(text)) => Some(Value::from(self.call.seal_opaque(text.into_bytes(), &origin, response.form))),
+            (_, WireResponseBody::Bytes(bytes)) => Some(Value::from(self.call.seal_opaque(bytes, &origin, response.form))),
         };
         Response { status: response.status, headers, body }
     }

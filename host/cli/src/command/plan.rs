@@ -103,11 +103,11 @@ const PLAN_BYTES: u64 = 1 << 30;
 pub(super) fn read_saved(path: &Path) -> Result<(String, Plan), CommandError> {
     let bytes = source_file::bytes(path, PLAN_BYTES, "a plan of that size cannot be read")?;
     let text = String::from_utf8(bytes)
-        .map_err(|_| CommandError::no(code::PLAN, format!("`{}` is no saved plan: it is not UTF-8", path.display())))?;
+        .map_err(|_| CommandError::untrusted(code::PLAN, format!("`{}` is no saved plan: it is not UTF-8", path.display())))?;
     let plan = Plan::read(&text).map_err(|error| {
         let refusal = match error {
-            PlanTextError::Digest { .. } => CommandError::untrusted(code::PLAN, format!("`{}` cannot be used", path.display())),
-            _ => CommandError::no(code::PLAN, format!("`{}` is no plan that can be used", path.display())),
+            PlanTextError::Version { .. } => CommandError::no(code::PLAN, format!("`{}` is no plan that can be used", path.display())),
+            _ => CommandError::untrusted(code::PLAN, format!("`{}` cannot be used", path.display())),
         };
         refusal.because(&error).hint("make it again: `cutover plan FILE --out PLAN`")
     })?;

@@ -28,10 +28,12 @@ pub(super) fn perform(program: &mut Program, args: &RunArgs) -> Outcome {
     if is_saved_plan(&args.file) { of_plan(program, args) } else { of_workflow(program, args) }
 }
 
-/// A saved plan begins with a JSON object; no TOML does.
+/// A saved plan begins with a JSON object, and names its version there; no TOML does. One of the two may have been damaged.
 fn is_saved_plan(path: &Path) -> bool {
-    let mut first = [0];
-    File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == *b"{"
+    const MARK: &[u8] = b"\"cutover_plan\"";
+    let mut first = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut first));
+    read.is_ok() && (first.first() == Some(&b'{') || first.windows(MARK.len()).any(|part| part == MARK))
 }
 
 fn of_workflow(program: &mut Program, args: &RunArgs) -> Outcome {

@@ -185,6 +185,9 @@ pub struct AccessView {
     pub classes: String,
     /// Places of its responses that are not sealed.
     pub public: Vec<String>,
+    /// Requests that the plugin takes for reads or writes of another object than their path names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<String>,
 }
 
 impl PlanView {
@@ -322,7 +325,8 @@ impl StepView {
 impl AccessView {
     fn line(&self) -> String {
         let public = if self.public.is_empty() { String::new() } else { format!("  not sealed: {}", self.public.join(" ")) };
-        format!("{}: {} {}{public}", self.connection, self.classes, self.authority)
+        let objects = if self.objects.is_empty() { String::new() } else { format!("  takes {}", self.objects.join(", ")) };
+        format!("{}: {} {}{public}{objects}", self.connection, self.classes, self.authority)
     }
 }
 
@@ -386,12 +390,19 @@ mod tests {
             undo: UndoView::UpTo("destroy".into()),
             dual_run: Some("copy .. retire, 24h to 72h".into()),
             access: vec![
-                AccessView { connection: "legacy".into(), authority: "./legacy".into(), classes: "read write".into(), public: vec![] },
+                AccessView {
+                    connection: "legacy".into(),
+                    authority: "./legacy".into(),
+                    classes: "read write".into(),
+                    public: vec![],
+                    objects: vec![],
+                },
                 AccessView {
                     connection: "app".into(),
                     authority: "https://app.corp".into(),
                     classes: "read".into(),
                     public: vec!["/auth_failures".into()],
+                    objects: vec!["GET /sealed/{id} as {id}".into()],
                 },
             ],
             plaintext: vec![],
@@ -414,7 +425,7 @@ mod tests {
         Undo      complete up to destroy, then none for what it depends on
         Dual run  copy .. retire, 24h to 72h
         Access    legacy: read write ./legacy
-                  app: read https://app.corp  not sealed: /auth_failures
+                  app: read https://app.corp  not sealed: /auth_failures  takes GET /sealed/{id} as {id}
                   nothing else
         Note      the target offers no lease of its own
         Contains  no secret values and no credentials; safe to attach to a ticket
@@ -440,7 +451,7 @@ mod tests {
         - **Undo**: complete up to `destroy`, then **none** for what it depends on
         - **Dual run**: `copy .. retire, 24h to 72h`
         - **Access**: `legacy`: read write `./legacy`
-        - **Access**: `app`: read `https://app.corp`, not sealed: `/auth_failures`
+        - **Access**: `app`: read `https://app.corp`, not sealed: `/auth_failures`, takes `GET /sealed/{id} as {id}`
         - **Note**: `the target offers no lease of its own`
         - **Plugin**: `cutover:vault-migrator 0.1.0 5be0`
 

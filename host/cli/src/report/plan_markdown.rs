@@ -50,7 +50,10 @@ impl PlanView {
         for access in &self.access {
             let public: Vec<String> = access.public.iter().map(|place| code(place)).collect();
             let public = if public.is_empty() { String::new() } else { format!(", not sealed: {}", public.join(" ")) };
-            facts.push(("Access", format!("{}: {} {}{public}", code(&access.connection), access.classes, code(&access.authority))));
+            let objects: Vec<String> = access.objects.iter().map(|object| code(object)).collect();
+            let objects = if objects.is_empty() { String::new() } else { format!(", takes {}", objects.join(", ")) };
+            let text = format!("{}: {} {}{public}{objects}", code(&access.connection), access.classes, code(&access.authority));
+            facts.push(("Access", text));
         }
         facts.extend(self.plaintext.iter().map(|grant| ("PLAINTEXT", code(grant))));
         facts.extend(self.notes.iter().map(|note| ("Note", code(note))));

@@ -142,6 +142,7 @@ struct Reach {
     classes: BTreeMap<&'static str, BTreeSet<String>>,
     steps: BTreeSet<String>,
     public: BTreeSet<String>,
+    objects: BTreeSet<String>,
 }
 
 impl Reach {
@@ -155,6 +156,13 @@ impl Reach {
             };
             self.classes.entry(class).or_default().insert(route.method.clone());
         }
+    }
+
+    /// Where no kind knows which object a request is about, the plugin says it: what is not plainly the request's own path.
+    fn take_for(&mut self, role: Option<&Role>) {
+        let routes = role.iter().flat_map(|role| &role.routes);
+        let other = routes.filter_map(|route| Some((route, route.object.as_deref().filter(|object| !begins(&route.path, object))?)));
+        self.objects.extend(other.map(|(route, object)| format!("{} {} as {object}", route.method, route.path)));
     }
 
     fn words(&self) -> String {
@@ -185,7 +193,11 @@ fn access(plan: &Plan, catalog: Option<&Catalog>) -> Vec<AccessView> {
         for (name, connection) in operation.connections.iter().chain(&operation.verify_with) {
             let reach = reached.entry(connection).or_default();
             reach.steps.insert(step.id.clone());
-            reach.allow(role(&operation.plugin, &operation.operation, name));
+            let role = role(&operation.plugin, &operation.operation, name);
+            reach.allow(role);
+            if plan.header.connections.get(connection).is_some_and(|connection| connection.kind == "http") {
+                reach.take_for(role);
+            }
             let public = operation.public.get(name).into_iter().chain(operation.proposed.get(name));
             reach.public.extend(public.flatten().map(place));
         }
@@ -208,7 +220,19 @@ fn access(plan: &Plan, catalog: Option<&Catalog>) -> Vec<AccessView> {
         let declared = declared.into_iter().flatten().filter_map(|pointer| pointer.as_str().map(str::to_owned));
         let declared = declared.map(|place| if place.is_empty() { "everything".to_owned() } else { place });
         let public: BTreeSet<String> = reach.public.iter().cloned().chain(declared).collect();
-        AccessView { connection: name.to_owned(), authority, classes: reach.words(), public: public.into_iter().collect() }
+        AccessView {
+            connection: name.to_owned(),
+            authority,
+            classes: reach.words(),
+            public: public.into_iter().collect(),
+            objects: reach.objects.into_iter().collect(),
+        }
     };
     reached.into_iter().map(view).collect()
+}
+
+/// Whether an object is the beginning of the path whose requests are about it.
+fn begins(path: &str, object: &str) -> bool {
+    let (path, object) = (path.trim_matches('/'), object.trim_matches('/'));
+    path.strip_prefix(object).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -230,6 +230,24 @@ fn what_is_in_the_way_of_a_plan_is_named_and_found_later_it_is_drift() {
 }
 
 #[test]
+fn a_plan_with_one_byte_changed_is_not_authentic() {
+    let site = Site::new();
+    site.cutover("plan w.toml --out a.cutplan", 0);
+    let whole = std::fs::read(site.path("a.cutplan")).expect("a plan");
+    let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').expect("lines") + 1;
+    let name = last + whole[last..].windows(11).position(|part| part == b"sealing_key").expect("a key");
+    for place in [0, 1, 5, whole.len() / 2, last - 1, last, last + 3, name, whole.len() - 2, whole.len() - 1] {
+        let mut changed = whole.clone();
+        changed[place] ^= 1;
+        std::fs::write(site.path("b.cutplan"), changed).expect("a file");
+        let document = site.document("run b.cutplan --yes", 16);
+        assert_eq!(document["error"]["code"], "CUT6055", "byte {place}: {document:#}");
+    }
+    assert!(site.is_as_before());
+    site.cutover("run a.cutplan", 0);
+}
+
+#[test]
 fn another_component_than_the_pinned_one_is_refused() {
     let site = Site::new();
     let text = std::fs::read_to_string(site.path("w.toml")).expect("a workflow");

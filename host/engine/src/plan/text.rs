@@ -44,6 +44,9 @@ pub enum PlanTextError {
     /// Another version.
     #[error("the plan has version {found}; this program reads version {VERSION}")]
     Version { found: u32 },
+    /// The last line is no digest.
+    #[error("the last line of the plan cannot be read: somebody changed it, or the plan was cut there")]
+    Trailer,
     /// A byte differs.
     #[error("the plan's lines have the digest {found}, but it was made with {stored}: somebody changed it")]
     Digest { found: Digest, stored: Digest },
@@ -127,7 +130,7 @@ impl Plan {
 fn split(text: &str) -> Result<(&str, Trailer), PlanTextError> {
     let end = text.strip_suffix('\n').and_then(|whole| whole.rfind('\n')).ok_or(PlanTextError::Cut)? + 1;
     let (lines, trailer) = text.split_at(end);
-    Ok((lines, serde_json::from_str(trailer.trim_end()).map_err(|_| PlanTextError::Cut)?))
+    Ok((lines, serde_json::from_str(trailer.trim_end()).map_err(|_| PlanTextError::Trailer)?))
 }
 
 /// Only the version, read before anything else.

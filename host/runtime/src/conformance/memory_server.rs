@@ -110,7 +110,7 @@ fn body(request: &WireRequest) -> Value {
 fn found(status: u16, tag: Option<String>, document: Option<Value>) -> WireResponse {
     let bytes = document.as_ref().map_or(0, |document| document.to_string().len() as u64);
     let headers = tag.into_iter().map(|tag| ("etag".to_owned(), tag)).collect();
-    WireResponse { status, headers, body: document.map_or(WireResponseBody::None, WireResponseBody::Json), bytes }
+    WireResponse { status, headers, body: document.map_or(WireResponseBody::None, WireResponseBody::Json), bytes, form: None }
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ impl Stage {
                 // Servers quote what they were asked and what they hold.
                 let document = json!({ "errors": [self.canaries.of_refusals()] });
                 let bytes = document.to_string().len() as u64;
-                Ok(WireResponse { status, headers: Vec::new(), body: WireResponseBody::Json(document), bytes })
+                Ok(WireResponse { status, headers: Vec::new(), body: WireResponseBody::Json(document), bytes, form: None })
             }
             (Trouble::LosesAnswer(lost), number) if lost == number => {
                 self.backend.send(request).await?;

@@ -199,14 +199,19 @@ impl Files {
             Err(Unreadable::Folder(error)) => return problem(&request.path, &error),
             Err(Unreadable::Key(rule)) => return Err(key_failure(&request.path, rule)),
         };
+        let held = Format::of(&request.path.object()).held;
         let done = match (request.method.as_str(), present) {
             ("GET", None) => return Ok(status(404)),
-            ("GET", Some(content)) => return Ok(shown(content, raw)),
+            ("GET", Some(content)) => return Ok(WireResponse { form: held, ..shown(content, raw) }),
             (_, present) if !condition.holds(present.as_ref()) => return Ok(status(412)),
             ("PUT", present) => return self.put(&request.path, present.as_ref(), request.body, raw),
             (_, None) => return Ok(status(404)),
             ("DELETE", Some(content)) => self.folder.remove(path, content.stamp),
             ("MOVE", Some(content)) => match to.filter(|to| !to.segments().is_empty() && !to.is_folder()) {
+                // Its text would be taken for what another name says: names of a document are not sealed.
+                Some(to) if Format::of(&to.object()).held.is_some_and(|form| Some(form) != held) => {
+                    return Err(Code::NOT_A_FILE.refused(format!("`{}` is not of the form that `{to}` says", request.path)).into());
+                }
                 Some(to) => self.folder.rename(path, to.segments(), content.stamp),
                 None => return Err(unusable("a move without `to`")),
             },
@@ -217,6 +222,11 @@ impl Files {
 
     fn put(&self, path: &RequestPath, present: Option<&Content>, body: Option<WireBody>, raw: bool) -> Result<WireResponse, SendError> {
         let (name, format) = (path.object(), Format::of(&path.object()));
+        if let (true, Some(form)) = (raw, format.held) {
+            // What a plugin joined would come back as a document, with a secret for a name.
+            let told = format!("`{path}` is of the form {}: write a document, not a raw text", form.name());
+            return Err(Code::NOT_A_FILE.refused(told).into());
+        }
         let plain = match (body, format.form) {
             (Some(WireBody::Bytes(bytes)), _) if raw => Zeroizing::new(bytes),
             (Some(WireBody::Json(Value::String(text))), _) if raw => Zeroizing::new(text.into_bytes()),
@@ -327,11 +337,11 @@ fn shown(mut content: Content, raw: bool) -> WireResponse {
     if let WireResponseBody::Json(document) = &body {
         headers.extend(number::before_kv2(document));
     }
-    WireResponse { status, headers, body, bytes }
+    WireResponse { status, headers, body, bytes, form: None }
 }
 
 fn status(status: u16) -> WireResponse {
-    WireResponse { status, headers: Vec::new(), body: WireResponseBody::None, bytes: 0 }
+    WireResponse { status, headers: Vec::new(), body: WireResponseBody::None, bytes: 0, form: None }
 }
 
 fn problem(path: &RequestPath, error: &FolderError) -> Result<WireResponse, SendError> {

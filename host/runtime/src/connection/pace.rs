@@ -190,7 +190,13 @@ mod tests {
     }
 
     fn answer(status: u16, retry_after: &str) -> WireResponse {
-        WireResponse { status, headers: vec![("retry-after".to_owned(), retry_after.to_owned())], body: WireResponseBody::None, bytes: 0 }
+        WireResponse {
+            status,
+            headers: vec![("retry-after".to_owned(), retry_after.to_owned())],
+            body: WireResponseBody::None,
+            bytes: 0,
+            form: None,
+        }
     }
 
     #[test]

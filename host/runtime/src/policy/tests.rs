@@ -83,7 +83,7 @@ fn requests_of_an_http_connection() {
         "login POST /login",
         "add POST /orders",
         "write DELETE /{+all}",
-        "read GET /{+all} fixed",
+        "read GET /{+all} all/{+all}",
         "write POST /users/{id}/keys/{key} users/{id}",
         "read LIST /users",
         "write GET /logout",
@@ -106,7 +106,7 @@ fn requests_of_an_http_connection() {
         ("POST /login", "CUT3204"),
         ("POST /orders", "Add orders"),
         ("DELETE /a/b", "Write a/b"),
-        ("GET /other", "Read fixed"),
+        ("GET /other", "Read all/other"),
         ("POST /users/7/keys/9", "Write users/7"),
         ("LIST /users", "Read users"),
         ("GET /logout", "Write logout"),
@@ -198,6 +198,8 @@ fn objects_of_writes_must_vary_with_the_path() {
         "write put /a",
         "write PUT a",
         "write PUT /{a} x",
+        "write PUT /users/{id}/keys/{key} users/{id}",
+        "read GET /marker/{id} users",
     ] {
         assert!(Policy::new("app", &role(&[bad]), &http(), &[]).is_err(), "{bad}");
     }

@@ -63,8 +63,8 @@ fn tokens_are_equal_exactly_where_values_are() {
     assert_eq!(read(&call, json!(SECRET)), read(&elsewhere, json!(SECRET)), "the same in plan and run");
     let other_key = Scope::new(Arc::new(SealingKey::generate(&SystemEntropy)), "copy/a".to_owned()).begin_call();
     assert_ne!(read(&call, json!(SECRET)), read(&other_key, json!(SECRET)));
-    assert_eq!(call.seal_opaque(SECRET.into(), &origin("source")), read(&call, json!(SECRET)));
-    assert_ne!(call.seal_opaque(vec![0xff], &origin("source")), read(&call, json!("/w==")), "bytes are no text");
+    assert_eq!(call.seal_opaque(SECRET.into(), &origin("source"), None), read(&call, json!(SECRET)));
+    assert_ne!(call.seal_opaque(vec![0xff], &origin("source"), None), read(&call, json!("/w==")), "bytes are no text");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn rearranging_what_was_read_stays_comparable() {
     assert_eq!(call.render(&json!([token]), Form::Concat), Ok(token.clone()));
     let encoded = call.render(&json!(token), Form::Base64).expect("encoded");
     assert_eq!(call.parse(&encoded, Form::Base64), Ok(json!(token)));
-    let bytes = call.seal_opaque(vec![0xff, 0], &origin("source"));
+    let bytes = call.seal_opaque(vec![0xff, 0], &origin("source"), None);
     assert_eq!(plain(&call, &call.render(&json!(bytes), Form::Hex).expect("hex")), json!("ff00"));
     assert_eq!(code_of(call.scope().unseal(&json!(bytes), "target", &anywhere, &[])), code::WRONG_KIND);
 }
@@ -401,7 +401,7 @@ fn a_pre_image_comes_from_responses_of_the_call() {
 fn exported_tokens_resolve_in_another_process() {
     let first = call();
     let state = first.seal(json!({"a": SECRET, "n": 1.10}), &origin("source"), &[]);
-    let bytes = first.seal_opaque(vec![0xff, 0xfe], &origin("source"));
+    let bytes = first.seal_opaque(vec![0xff, 0xfe], &origin("source"), None);
     let made = first.render(&json!({"a": state["a"], "b": "literal"}), Form::Yaml).expect("rendered");
     let document = json!({"state": state, "bytes": bytes, "made": made});
     let stored = serde_json::to_vec(&first.scope().export(&document)).expect("JSON");
@@ -429,6 +429,23 @@ fn deterministic_tokens_are_numbered_by_first_appearance() {
     };
     assert_eq!(run(["a", "b"]), run(["hunter2", "swordfish"]));
     assert_eq!(run(["a", "b"]).0, json!(["sealed:v1:0001", "sealed:v1:0002", "sealed:v1:0001"]));
+}
+
+#[test]
+fn a_value_is_no_name_of_a_text_that_nobody_says_it_is() {
+    let call = call();
+    // As dotenv the first is a name with an empty value, as YAML and TOML the others are a name and half of a secret.
+    let shapes =
+        [("Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZQ==", Form::Dotenv), ("correct: horse", Form::Yaml), ("correct = 'horse'", Form::Toml)];
+    for (secret, form) in shapes {
+        let token = read(&call, json!(secret));
+        assert_eq!(code_of(call.parse(&token, form)), code::CRAFTED, "{form:?}");
+        let other = if form == Form::Dotenv { Form::Yaml } else { Form::Dotenv };
+        assert_eq!(call.seal_opaque(secret.into(), &origin("source"), Some(other)), token);
+        assert_eq!(code_of(call.parse(&token, form)), code::CRAFTED, "{form:?}: its name says something else");
+        let _ = call.seal_opaque(secret.into(), &origin("source"), Some(form));
+        assert!(call.parse(&token, form).is_ok(), "{form:?}: a file of that name");
+    }
 }
 
 #[test]

@@ -85,10 +85,13 @@ impl Call {
         document
     }
 
-    /// Seals a whole body: UTF-8 as a string, else bytes.
+    /// Seals a whole body: UTF-8 as a string, else bytes. `form` is the one that it is known to have.
     #[must_use]
-    pub fn seal_opaque(&self, bytes: Vec<u8>, origin: &Origin) -> String {
+    pub fn seal_opaque(&self, bytes: Vec<u8>, origin: &Origin, form: Option<Form>) -> String {
         let token = self.scope.mint_read(SealedValue::bytes(bytes), origin, "", Place::Sealed).unwrap_or_default();
+        if let (Some(form), Some(entry)) = (form, self.scope.state().entries.get_mut(&token)) {
+            entry.whole = Some(form.name().to_owned());
+        }
         self.own(&token);
         token
     }
@@ -120,8 +123,15 @@ impl Call {
         };
         let value = SealedValue::bytes(secret.expose().to_vec());
         let salt = self.scope.key.salt(&self.scope.label, &[b"generate", label.as_bytes()]);
-        let entry =
-            Entry { value, origins: [BTreeSet::new()].into(), salt: Some(salt), made: Made::No, parts_made: false, leaves: Vec::new() };
+        let entry = Entry {
+            value,
+            origins: [BTreeSet::new()].into(),
+            salt: Some(salt),
+            made: Made::No,
+            parts_made: false,
+            leaves: Vec::new(),
+            whole: None,
+        };
         let token = self.scope.mint(entry);
         let mut state = self.scope.state();
         state.generated.insert(label.to_owned(), (request.clone(), token.clone(), public.clone()));
@@ -138,13 +148,19 @@ impl Call {
     /// `sealed.parse`. Keys, structure, `null` and well-known PEM labels are plain.
     ///
     /// # Errors
-    /// [`code::CRAFTED`] for text that the plugin joined or rendered in another form, [`code::FORM`] if it is not of that form.
+    /// [`code::CRAFTED`] for text that the plugin joined or rendered in another form, and for a value that would be read as text of
+    /// names and values although nothing says that it is; [`code::FORM`] if it is not of that form.
     pub fn parse(&self, token: &str, form: Form) -> Result<Value, Failure> {
         let entry = self.scope.known(token)?;
         match &entry.made {
             Made::Joined | Made::Literal => return Err(refused(code::CRAFTED, "text that the plugin joined cannot be parsed")),
             Made::Rendered(rendered) if rendered != form.name() => {
                 return Err(refused(code::CRAFTED, format!("text that was rendered as {rendered} cannot be parsed as {}", form.name())));
+            }
+            // In these nearly any text is a name with an empty value, and names are not sealed.
+            Made::No if matches!(form, Form::Dotenv | Form::Yaml | Form::Toml) && entry.whole.as_deref() != Some(form.name()) => {
+                let told = format!("only a file whose name says that it is {0} can be parsed as {0}", form.name());
+                return Err(refused(code::CRAFTED, told));
             }
             _ => {}
         }
@@ -197,6 +213,7 @@ impl Call {
         let entry = Entry {
             value: SealedValue::scalar(&Value::from(text)),
             leaves,
+            whole: None,
             origins: parts.origins(),
             salt,
             made,
@@ -284,7 +301,7 @@ impl Call {
                     None => {
                         if let Some(text) = scalar.as_str() {
                             let scanner = self.scope.key.scanner();
-                            if is_granted { scanner.watch(text.as_bytes()) } else { scanner.exempt(text) }
+                            if is_granted { scanner.grant(text.as_bytes()) } else { scanner.exempt(text) }
                         }
                     }
                 }
@@ -329,6 +346,7 @@ impl Call {
             made,
             parts_made: false,
             leaves: Vec::new(),
+            whole: None,
         };
         let token = self.scope.mint(entry);
         if is_own {

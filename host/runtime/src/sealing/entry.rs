@@ -61,6 +61,9 @@ pub struct Entry {
     /// The tokens that were put into a rendered text with literals, by place: there the text holds no guess.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) leaves: Vec<(String, String)>,
+    /// The form of a whole file's text, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) whole: Option<String>,
 }
 
 /// What the plugin did to a text. It decides as what the text may be read.
@@ -86,12 +89,21 @@ impl Made {
 
 impl Entry {
     pub(super) fn read(value: SealedValue, role: &str) -> Self {
-        Self { value, origins: [[role.to_owned()].into()].into(), salt: None, made: Made::No, parts_made: false, leaves: Vec::new() }
+        Self {
+            value,
+            origins: [[role.to_owned()].into()].into(),
+            salt: None,
+            made: Made::No,
+            parts_made: false,
+            leaves: Vec::new(),
+            whole: None,
+        }
     }
 
     /// The same value came here another way.
     pub(super) fn merge(&mut self, other: Self) {
         self.origins.extend(other.origins);
+        self.whole = self.whole.take().or(other.whole);
         match (&self.made, other.made) {
             (Made::No, _) => {}
             (_, Made::No) => (self.made, self.parts_made) = (Made::No, false),

@@ -22,6 +22,8 @@ const WINDOW: usize = 32;
 const MAX_WINDOWS: usize = 4096;
 /// How many public texts are remembered.
 const MAX_EXEMPT: usize = 65_536;
+/// In whole lines of output shorter values are not looked for: a line has words of the host's own, and names.
+const MIN_OF_LINES: usize = 16;
 /// Every form is at least as long as a secret must be: so many bytes of it find it.
 const HEAD: usize = MIN_BYTES;
 /// Bits of the filter before the table of heads: with all windows watched one in twenty is set.
@@ -39,8 +41,16 @@ struct State {
     exempt: HashSet<[u8; 32]>,
     /// Credentials: they stay live however many secrets come after them.
     kept: Net,
-    watched: Net,
-    /// What is watched, oldest first.
+    /// Values that plugins were given in plain.
+    granted: Watch,
+    watched: Watch,
+}
+
+/// A net of bounded size.
+#[derive(Default)]
+struct Watch {
+    net: Net,
+    /// What is in it, oldest first.
     order: VecDeque<Zeroizing<Vec<u8>>>,
 }
 
@@ -56,21 +66,22 @@ impl Scanner {
     /// Watches for a secret, unless it is too short or too plain.
     pub fn watch(&self, secret: &[u8]) {
         let digest = *cutover_engine::Digest::of(secret).as_bytes();
-        let distinct: HashSet<_> = secret.iter().collect();
         let mut state = self.state();
-        if secret.len() < MIN_BYTES || distinct.len() < MIN_DISTINCT || state.exempt.contains(&digest) || !state.seen.insert(digest) {
+        if is_plain(secret) || state.exempt.contains(&digest) || !state.seen.insert(digest) {
             return;
         }
         if state.seen.len() > MAX_EXEMPT {
             state.seen.clear();
         }
-        for window in windows(secret) {
-            state.watched.add(window);
-            state.order.push_back(Zeroizing::new(window.to_vec()));
-        }
-        while state.order.len() > MAX_WINDOWS {
-            let oldest = state.order.pop_front().unwrap_or_default();
-            state.watched.remove(&oldest);
+        state.watched.add(secret);
+    }
+
+    /// Watches for a value that a plugin was given in plain, unless it is too short or too plain.
+    pub fn grant(&self, value: &[u8]) {
+        self.watch(value);
+        let mut state = self.state();
+        if !is_plain(value) && windows(value).iter().any(|window| !state.granted.net.hit(window)) {
+            state.granted.add(value);
         }
     }
 
@@ -96,22 +107,51 @@ impl Scanner {
         if state.exempt.len() >= MAX_EXEMPT || !state.exempt.insert(digest) || !state.seen.contains(&digest) {
             return;
         }
-        let public = windows(text.as_bytes());
-        let State { watched, order, .. } = &mut *state;
-        order.retain(|window| {
-            let goes = public.contains(&window.as_slice());
-            if goes {
-                watched.remove(window);
-            }
-            !goes
-        });
+        state.watched.remove(text.as_bytes());
     }
 
     /// Whether a live secret stands in `bytes`.
     #[must_use]
     pub fn hit(&self, bytes: &[u8]) -> bool {
         let state = self.state();
-        state.kept.hit(bytes) || state.watched.hit(bytes)
+        state.kept.hit(bytes) || state.granted.net.hit(bytes) || state.watched.net.hit(bytes)
+    }
+
+    /// Whether one stands there that left the host: a credential, or what a plugin was given in plain.
+    #[must_use]
+    pub fn hit_outside(&self, bytes: &[u8]) -> bool {
+        let state = self.state();
+        state.kept.hit(bytes) || state.granted.net.hit(bytes)
+    }
+
+    /// Whether a live secret stands in a text that a plugin or backend had a hand in, other than what `is_public` says everybody
+    /// may read: a source may hold as a value what is a name in the workflow.
+    #[must_use]
+    pub fn hit_in_text(&self, text: &[u8], is_public: impl Fn(&str) -> bool) -> bool {
+        self.hit_unless(text, MIN_BYTES, is_public)
+    }
+
+    /// The same for a whole line of output. Short values are not looked for there.
+    #[must_use]
+    pub fn hit_in_line(&self, line: &[u8], is_public: impl Fn(&str) -> bool) -> bool {
+        self.hit_unless(line, MIN_OF_LINES, is_public)
+    }
+
+    fn hit_unless(&self, text: &[u8], shortest: usize, is_public: impl Fn(&str) -> bool) -> bool {
+        let mut public = Vec::new();
+        let mut is_secret = |form: &[u8]| match std::str::from_utf8(form) {
+            _ if form.len() < shortest => false,
+            Ok(form) if is_public(form) => {
+                public.push(form.to_owned());
+                false
+            }
+            _ => true,
+        };
+        let state = self.state();
+        let hit = state.kept.hit(text) || [&state.granted, &state.watched].iter().any(|watch| watch.net.hit_where(text, &mut is_secret));
+        drop(state);
+        public.iter().for_each(|text| self.exempt(text));
+        hit
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,6 +162,31 @@ impl Scanner {
 impl fmt::Debug for Scanner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Scanner(..)")
+    }
+}
+
+impl Watch {
+    fn add(&mut self, secret: &[u8]) {
+        for window in windows(secret) {
+            self.net.add(window);
+            self.order.push_back(Zeroizing::new(window.to_vec()));
+        }
+        while self.order.len() > MAX_WINDOWS {
+            let oldest = self.order.pop_front().unwrap_or_default();
+            self.net.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, secret: &[u8]) {
+        let public = windows(secret);
+        let Self { net, order } = self;
+        order.retain(|window| {
+            let goes = public.contains(&window.as_slice());
+            if goes {
+                net.remove(window);
+            }
+            !goes
+        });
     }
 }
 
@@ -153,6 +218,11 @@ impl Net {
     }
 
     fn hit(&self, bytes: &[u8]) -> bool {
+        self.hit_where(bytes, |_| true)
+    }
+
+    /// Whether a form stands in `bytes` that counts.
+    fn hit_where(&self, bytes: &[u8], mut counts: impl FnMut(&[u8]) -> bool) -> bool {
         if self.forms.is_empty() {
             return false;
         }
@@ -160,7 +230,7 @@ impl Net {
             let head: [u8; HEAD] = head.try_into().unwrap_or_default();
             let (word, bit) = filter_place(head);
             self.filter[word] & bit != 0
-                && self.forms.get(&head).is_some_and(|forms| forms.iter().any(|form| bytes[start..].starts_with(form)))
+                && self.forms.get(&head).is_some_and(|forms| forms.iter().any(|form| bytes[start..].starts_with(form) && counts(form)))
         })
     }
 }
@@ -169,6 +239,11 @@ impl Net {
 fn filter_place(head: [u8; HEAD]) -> (usize, u64) {
     let hash = u64::from_le_bytes(head).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - FILTER_BITS);
     (usize::try_from(hash / 64).unwrap_or_default(), 1 << (hash % 64))
+}
+
+/// Whether a value is too short or too plain to be looked for.
+fn is_plain(value: &[u8]) -> bool {
+    value.len() < MIN_BYTES || value.iter().collect::<HashSet<_>>().len() < MIN_DISTINCT
 }
 
 fn windows(secret: &[u8]) -> Vec<&[u8]> {
@@ -240,6 +315,23 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_is_a_name_or_a_word_of_the_host_holds_no_line_back() {
+        let scanner = Scanner::default();
+        for value in ["payments", "completed", "payments-to-openbao"] {
+            scanner.watch(value.as_bytes());
+            assert!(scanner.hit(value.as_bytes()) && !scanner.hit_outside(value.as_bytes()), "{value}");
+        }
+        let line = b"run payments-to-openbao: completed, under payments/";
+        assert!(scanner.hit_in_line(line, |_| false), "a long one that nobody published is a secret");
+        assert!(!scanner.hit_in_line(line, |form| form == "payments-to-openbao"));
+        assert!(scanner.hit_in_text(b"it is completed", |_| false), "a plugin's text has no words of the host");
+        assert!(!scanner.hit_in_text(b"PUT /payments/db", |form| form == "payments"));
+        scanner.grant(b"granted-value");
+        scanner.keep(b"s.token-of-the-host");
+        assert!(scanner.hit_outside(b"a granted-value") && scanner.hit_outside(b"s.token-of-the-host"));
+    }
+
+    #[test]
     fn every_form_is_long_enough_to_be_found() {
         for length in MIN_BYTES..=2 * WINDOW {
             let secret: Vec<u8> = (0..length).map(|index| u8::try_from(index * 37 % 251).expect("a byte")).collect();
@@ -264,8 +356,9 @@ mod tests {
         let secret = |index: usize| format!("secret-number-{index:08}");
         (0..2 * MAX_WINDOWS).for_each(|index| scanner.watch(secret(index).as_bytes()));
         let state = scanner.state();
-        let forms: usize = state.watched.forms.values().map(Vec::len).sum();
-        assert!(state.order.len() <= MAX_WINDOWS && forms <= 10 * MAX_WINDOWS, "{} windows, {forms} forms", state.order.len());
+        let Watch { net, order } = &state.watched;
+        let forms: usize = net.forms.values().map(Vec::len).sum();
+        assert!(order.len() <= MAX_WINDOWS && forms <= 10 * MAX_WINDOWS, "{} windows, {forms} forms", order.len());
         drop(state);
         assert!(scanner.hit(secret(2 * MAX_WINDOWS - 1).as_bytes()) && !scanner.hit(secret(0).as_bytes()));
     }

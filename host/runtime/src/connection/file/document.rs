@@ -18,6 +18,8 @@ use crate::{codec, hook::Form, secret::Secret};
 pub(super) struct Format {
     /// None for a name that says nothing: such a file is only read and written as a whole.
     pub(super) form: Option<Form>,
+    /// The form of its text, also where something was put behind the name that said it, as in `app.env.retired`.
+    pub(super) held: Option<Form>,
     /// Whether the file is encrypted.
     pub(super) encrypted: bool,
 }
@@ -26,7 +28,9 @@ impl Format {
     /// The format of a file of this name.
     pub(super) fn of(name: &str) -> Self {
         let (name, encrypted) = name.strip_suffix(".age").map_or((name, false), |name| (name, true));
-        Self { form: Form::of_path(name), encrypted }
+        let form = Form::of_path(name);
+        let held = form.or_else(|| name.rsplit_once('.').and_then(|(before, _)| Form::of_path(before)));
+        Self { form, held, encrypted }
     }
 
     /// The document in plain content; none if the form is not known or the content not of that form.

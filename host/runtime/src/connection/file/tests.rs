@@ -167,6 +167,22 @@ async fn etags_depend_on_name_and_content_alone() {
 }
 
 #[tokio::test]
+async fn what_a_plugin_joined_never_comes_back_as_a_document() {
+    let place = open().await;
+    for name in ["x.env", "x.env.age", "x.json", ".env.retired", "x.toml.retired"] {
+        assert!(place.ask(&format!("PUT /{name}?raw"), &[], Some(json!("SECRET=1"))).await.is_err(), "{name}");
+    }
+    assert_eq!(place.status("PUT /notes?raw", &[], Some(json!("SECRET=1"))).await, 201);
+    assert!(place.ask("MOVE /notes?to=x.env", &[], None).await.is_err());
+    assert_eq!(place.status("PUT /a.env", &[], Some(json!({"A": "1"}))).await, 201);
+    for to in ["a.yaml", "a.env.json"] {
+        assert!(place.ask(&format!("MOVE /a.env?to={to}"), &[], None).await.is_err(), "{to}");
+    }
+    assert_eq!(place.status("MOVE /a.env?to=a.env.retired", &[], None).await, 204);
+    assert_eq!(place.status("MOVE /a.env.retired?to=a.env", &[], None).await, 204);
+}
+
+#[tokio::test]
 async fn raw_text_goes_both_ways() {
     let place = open().await;
     assert_eq!(place.status("PUT /motd?raw", &[], Some(json!("hello\n"))).await, 201);

@@ -69,7 +69,7 @@ pub(super) fn response(status: u16, headers: &HeaderMap, body: Bytes) -> WireRes
     };
     // A value that is no text has no use here; it is left out rather than changed.
     let headers = headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
-    WireResponse { status, headers: headers.collect(), body, bytes }
+    WireResponse { status, headers: headers.collect(), body, bytes, form: None }
 }
 
 fn document(bytes: &[u8]) -> Option<Value> {
