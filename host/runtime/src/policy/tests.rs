@@ -84,7 +84,7 @@ fn requests_of_an_http_connection() {
         "add POST /orders",
         "write DELETE /{+all}",
         "read GET /{+all} all/{+all}",
-        "write POST /users/{id}/keys/{key} users/{id}",
+        "write POST /users/{id}/keys/{key} keys/{key}/of/{id}",
         "read LIST /users",
         "write GET /logout",
     ];
@@ -107,7 +107,7 @@ fn requests_of_an_http_connection() {
         ("POST /orders", "Add orders"),
         ("DELETE /a/b", "Write a/b"),
         ("GET /other", "Read all/other"),
-        ("POST /users/7/keys/9", "Write users/7"),
+        ("POST /users/7/keys/9", "Write keys/9/of/7"),
         ("LIST /users", "Read users"),
         ("GET /logout", "Write logout"),
         ("CONNECT /users/7", "CUT3202"),
