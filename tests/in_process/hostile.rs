@@ -10,9 +10,13 @@ use serde_json::{Value, json};
 /// The field that the workflow grants in plain.
 const PIN: &str = "pin 4711-8822-granted";
 
+/// Changes of an honest step beside it.
+const MANY: usize = 300;
+
 /// A source with secrets, a target with old values and one object that is nobody's business.
 struct World {
     rig: Rig,
+    kind: Arc<MemoryKind>,
     target: Arc<MemoryServer>,
     elsewhere: Arc<MemoryServer>,
     start: BTreeMap<String, Value>,
@@ -35,12 +39,28 @@ impl World {
         let mut rig = Rig::with(Arc::new(SystemDisk), Arc::new(TestClock::new()), kind.kinds());
         rig.host.sandbox = warm_sandbox();
         let start = target.documents();
-        Self { rig, target, elsewhere: kind.server("https://elsewhere.test"), start }
+        Self { rig, target, elsewhere: kind.server("https://elsewhere.test"), start, kind }
     }
 
     async fn run(&self, mode: &str) -> Result<(Rested, Vec<Event>), String> {
-        let workflow = format!(
-            r#"
+        self.rig.run(&workflow(mode), &[("hostile", "hostile")]).await.map_err(|error| format!("{error:?}"))
+    }
+
+    /// Everything is as it was, and an honest run works.
+    async fn is_untouched(&self, case: &str) {
+        assert_eq!(self.target.documents(), self.start, "{case}");
+        assert!(self.elsewhere.documents().is_empty(), "{case}");
+        let (rested, events) = self.run("").await.expect("an honest run");
+        assert_eq!(rested.ending, Ending::Completed, "after {case}: {events:#?}");
+        let copied = self.target.documents();
+        assert_eq!(copied["t/2"], json!({ "password": "tr0ub4dor-and-three-more" }), "after {case}");
+    }
+}
+
+/// A workflow in which the plugin misbehaves in this way; empty for none.
+fn workflow(mode: &str) -> String {
+    format!(
+        r#"
 cutover = 1
 name = "hostile"
 owner = "tests"
@@ -61,19 +81,7 @@ with = {{ mode = "{mode}" }}
 plaintext = [{{ role = "source", pointer = "/pin", reason = "the plugin checks its form" }}]
 timeout = "3s"
 "#
-        );
-        self.rig.run(&workflow, &[("hostile", "hostile")]).await.map_err(|error| format!("{error:?}"))
-    }
-
-    /// Everything is as it was, and an honest run works.
-    async fn is_untouched(&self, case: &str) {
-        assert_eq!(self.target.documents(), self.start, "{case}");
-        assert!(self.elsewhere.documents().is_empty(), "{case}");
-        let (rested, events) = self.run("").await.expect("an honest run");
-        assert_eq!(rested.ending, Ending::Completed, "after {case}: {events:#?}");
-        let copied = self.target.documents();
-        assert_eq!(copied["t/2"], json!({ "password": "tr0ub4dor-and-three-more" }), "after {case}");
-    }
+    )
 }
 
 /// All failures of a run, in order.
@@ -273,4 +281,39 @@ connections = { target = "target" }
     assert_eq!(rested.ending, Ending::RolledBack);
     assert!(failures(&rested, &events).iter().any(|failure| failure.code.as_deref() == Some("CUT3107")), "{events:#?}");
     world.is_untouched("malformed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn honest_changes_in_flight_end_their_hooks_and_other_runs_go_on() {
+    let world = World::new();
+    let kind = |name: &str| world.kind.server(&format!("https://{name}.test"));
+    let (numbers, others) = (kind("numbers"), kind("others"));
+    let plugins = [("hostile", "hostile"), ("numbers", "one-write")];
+    let step = |target: &str| {
+        format!(
+            "[[step]]\nid = \"put\"\nuses = \"numbers.put\"\nneeds = []\nwith = {{ count = {MANY} }}\nconnections = {{ target = \"{target}\" }}\n\
+             rollout = {{ parallel = 4 }}\n"
+        )
+    };
+    let both = format!("{}\n{}", workflow("trap"), step("numbers")).replace(
+        "[plugins]",
+        "[connections.numbers]\nkind = \"http\"\nurl = \"https://numbers.test\"\n\n[plugins]\nnumbers = { path = \"numbers.wasm\" }",
+    );
+    let alone = format!(
+        "cutover = 1\nname = \"alone\"\nowner = \"tests\"\n[plugins]\nnumbers = {{ path = \"numbers.wasm\" }}\n\
+         [connections.others]\nkind = \"http\"\nurl = \"https://others.test\"\n{}",
+        step("others")
+    );
+    let (hostile, honest) = tokio::join!(world.rig.run(&both, &plugins), world.rig.run(&alone, &plugins[1..]));
+    let ((hostile, events), (honest, _)) = (hostile.expect("a run"), honest.expect("a run"));
+
+    assert_eq!(hostile.ending, Ending::RolledBack, "{events:#?}");
+    let count = |is: fn(&Event) -> bool| events.iter().filter(|event| is(event)).count();
+    let started = count(|event| matches!(event, Event::ApplyStarted { .. }));
+    assert_eq!(started, count(|event| matches!(event, Event::ApplyEnded { .. })), "each hook that began came to its end");
+    assert!((2..MANY).contains(&started), "{started} of {MANY}: some were under way, and none began after that");
+    assert!(numbers.documents().is_empty(), "what was written is taken back");
+    assert_eq!(world.target.documents(), world.start);
+
+    assert_eq!((honest.ending, others.documents().len()), (Ending::Completed, MANY));
 }
