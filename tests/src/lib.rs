@@ -1,5 +1,6 @@
 //! What the tests share: a host on a folder of its own, and the guests that `cargo xtask plugins` built.
 
+pub mod canary;
 mod components;
 mod fake_ca;
 mod guest_memory;
