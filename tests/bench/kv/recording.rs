@@ -79,7 +79,8 @@ pub(crate) async fn record(versions: usize, plugins: &BTreeMap<String, Vec<u8>>)
         (Event::Started { .. }, _) => keys.iter().for_each(|key| told(&seen, key, Part::PlanAgain, "plan again")),
         (event, Some(change)) => {
             let name = run.plan().name_of(change);
-            let key = keys.iter().filter(|key| name.contains(key.as_str())).max_by_key(|key| key.len()).expect("a change is about a secret");
+            let key =
+                keys.iter().filter(|key| name.contains(key.as_str())).max_by_key(|key| key.len()).expect("a change is about a secret");
             let part = if name.starts_with("copy/") { Part::Copy } else { Part::Retire };
             if let Some(hook) = hook(event) {
                 told(&seen, key, part, hook);
@@ -149,9 +150,7 @@ fn sorted(log: &[Entry], keys: &[String]) -> Recording {
 fn compare_with_audit(pair: &Pair, log: &[Entry], keys: &[String]) {
     for (server, is_old) in [(&pair.old, true), (&pair.new, false)] {
         let recorded = log.iter().filter(|entry| match entry {
-            Entry::Sent(request) => {
-                key_of(&request.target, keys).is_some() && std::ptr::eq(pair.connection(&request.connection).0, server)
-            }
+            Entry::Sent(request) => key_of(&request.target, keys).is_some() && std::ptr::eq(pair.connection(&request.connection).0, server),
             Entry::Told(..) => false,
         });
         assert_eq!(recorded.count(), audited(server), "requests that the {} server saw", if is_old { "old" } else { "new" });

@@ -55,10 +55,12 @@ struct Net {
 impl Scanner {
     /// Watches for a secret, unless it is too short or too plain.
     pub fn watch(&self, secret: &[u8]) {
+        if secret.len() < MIN_BYTES || !is_varied(secret) {
+            return;
+        }
         let digest = *cutover_engine::Digest::of(secret).as_bytes();
-        let distinct: HashSet<_> = secret.iter().collect();
         let mut state = self.state();
-        if secret.len() < MIN_BYTES || distinct.len() < MIN_DISTINCT || state.exempt.contains(&digest) || !state.seen.insert(digest) {
+        if state.exempt.contains(&digest) || !state.seen.insert(digest) {
             return;
         }
         if state.seen.len() > MAX_EXEMPT {
@@ -169,6 +171,17 @@ impl Net {
 fn filter_place(head: [u8; HEAD]) -> (usize, u64) {
     let hash = u64::from_le_bytes(head).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - FILTER_BITS);
     (usize::try_from(hash / 64).unwrap_or_default(), 1 << (hash % 64))
+}
+
+/// Whether a value has enough different bytes to be told from harmless text.
+fn is_varied(secret: &[u8]) -> bool {
+    let mut known = Vec::with_capacity(MIN_DISTINCT);
+    secret.iter().any(|byte| {
+        if !known.contains(byte) {
+            known.push(*byte);
+        }
+        known.len() >= MIN_DISTINCT
+    })
 }
 
 fn windows(secret: &[u8]) -> Vec<&[u8]> {
