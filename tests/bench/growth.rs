@@ -3,11 +3,12 @@
 use std::{
     fs,
     path::Path,
-    process::Command,
+    process::{Command, id},
     time::{Duration, Instant},
 };
 
 use crate::{
+    process::{computed, status},
     setting::{Setting, sandbox},
     table::Row,
 };
@@ -89,28 +90,16 @@ pub(crate) async fn one_size(changes: u32, folder: &Path) {
     few.run(few.prepare(200).await).await;
     let setting = Setting::new(changes, sandbox);
     fs::write("/proc/self/clear_refs", "5").expect("the peak is set back");
-    let before = status("VmRSS:");
-    let (begun, computed_before) = (Instant::now(), computed());
+    let before = memory("VmRSS:");
+    let (begun, computed_before) = (Instant::now(), computed(id()));
     let prepared = setting.prepare(changes).await;
     let planned = begun.elapsed();
     setting.run(prepared).await;
     let run = begun.elapsed() - planned;
-    let computed = computed() - computed_before;
-    println!("{} {} {} {}", planned.as_secs_f64(), run.as_secs_f64(), computed.as_secs_f64(), status("VmHWM:") - before);
+    let computed = computed(id()) - computed_before;
+    println!("{} {} {} {}", planned.as_secs_f64(), run.as_secs_f64(), computed.as_secs_f64(), memory("VmHWM:") - before);
 }
 
-/// How long all threads of this process, also those that are gone, have been on a processor, in steps of 10 ms.
-fn computed() -> Duration {
-    let text = fs::read_to_string("/proc/self/stat").expect("Linux");
-    // Behind the program's name, which may hold anything: fields 14 and 15 of proc_pid_stat(5), in ticks of 1/100 s.
-    let fields = text.rsplit_once(')').expect("a name in parentheses").1;
-    let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
-    Duration::from_millis(ticks.sum::<u64>() * 10)
-}
-
-/// A line of `/proc/self/status`, in KiB.
-fn status(name: &str) -> f64 {
-    let text = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the line");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
+fn memory(name: &str) -> f64 {
+    status(id(), name).expect("Linux")
 }

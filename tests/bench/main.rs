@@ -6,7 +6,9 @@
 
 mod floor;
 mod growth;
+mod kv;
 mod memory;
+mod process;
 mod recovery;
 mod setting;
 mod table;
@@ -18,7 +20,7 @@ use std::path::Path;
 
 use table::Row;
 
-const MEASUREMENTS: [&str; 5] = ["thousand", "growth", "recovery", "validate", "warm-start"];
+const MEASUREMENTS: [&str; 6] = ["thousand", "growth", "recovery", "validate", "warm-start", "kv"];
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -37,6 +39,7 @@ fn main() {
             }
             let names = if names.is_empty() { &MEASUREMENTS[..] } else { names };
             let folder = tempfile::tempdir().expect("a folder");
+            let mut further = String::new();
             Row::print_head();
             for name in names {
                 let rows = match *name {
@@ -44,10 +47,16 @@ fn main() {
                     "growth" => growth::measure(folder.path()),
                     "recovery" => runtime.block_on(recovery::measure(folder.path())),
                     "validate" => runtime.block_on(validate::measure(folder.path())),
+                    "kv" => {
+                        let (rows, text) = runtime.block_on(kv::measure(folder.path()));
+                        further = text;
+                        rows
+                    }
                     _ => warm_start::measure(folder.path()),
                 };
                 rows.iter().for_each(Row::print);
             }
+            print!("{further}");
         }
     }
 }

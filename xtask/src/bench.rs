@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use crate::{
     failed::{Failed, run},
-    plugins, program,
+    openbao, plugins, program,
 };
 
 /// What is measured is optimised as a release would be. Other work leaves these crates as they are, to compile quickly.
@@ -13,6 +13,9 @@ const OWN: [&str; 4] = ["cutover-engine", "cutover-runtime", "cutover-cli", "cut
 /// Runs the measurements of these names, or all.
 pub(crate) fn measure(root: &Path, names: &[&str]) -> Result<(), Failed> {
     plugins::build(root)?;
+    if names.is_empty() || names.contains(&"kv") {
+        openbao::install(root)?;
+    }
     let optimised = OWN.map(|package| format!("--config=profile.dev.package.{package}.opt-level=2"));
     let further: Vec<&str> = ["--quiet", "--bin=bench"].into_iter().chain(optimised.iter().map(String::as_str)).collect();
     program::build(root, &further)?;

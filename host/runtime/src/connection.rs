@@ -163,6 +163,10 @@ pub trait Backend: Send + Sync {
     fn ground<'a>(&'a self, _path: &'a RequestPath) -> BoxFuture<'a, Result<Option<Ground>, SendError>> {
         Box::pin(async { Ok(None) })
     }
+    /// The same without asking, if it was asked lately.
+    fn known_ground(&self, _path: &RequestPath) -> Option<Ground> {
+        None
+    }
     /// Whether the backend can work now; the failure says in words what state it is in.
     fn health(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(async { Ok(()) })

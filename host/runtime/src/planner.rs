@@ -12,12 +12,13 @@ use cutover_engine::{
     PlanBuilder, PlanError, PlanHeader, PlannedAgain, PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin,
     PlannedProbe, PlannedStep, Pointer, Probe, Role, Scope, Span, Step, StepNo, Task, Wait, Work, Workflow,
 };
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::{
     entropy::Entropy,
-    equipment::Equipment,
+    equipment::{Equipment, Seats},
     hook::{Answer, Call},
     policy::{CallLimits, Hook},
     sealing::{self, SealingKey},
@@ -25,7 +26,10 @@ use crate::{
 };
 
 /// How many linked changes go into one call of a plugin's `plan`.
-const LINKED_PAGE: usize = 200;
+const LINKED_PAGE: usize = 100;
+
+/// How many of these calls are under way at once: they know nothing of one another.
+const LINKED_AT_ONCE: usize = 16;
 
 /// Most pages that one call series may return: a plugin that never ends its list is stopped.
 const MAX_PAGES: usize = 100_000;
@@ -311,53 +315,73 @@ impl Planner<'_> {
         let operation = Arc::new(self.equipment.operation(&planned.plugin, &planned.operation).map_err(fail)?.clone());
         let seats = Arc::new(self.equipment.seats(planned, false).map_err(fail)?);
         let linked: Vec<ChangeBody> = step.linked.iter().flat_map(|linked| bodies.get(linked).cloned().unwrap_or_default()).collect();
-        let mut linked_pages: Vec<Vec<ChangeBody>> = linked.chunks(LINKED_PAGE).map(<[ChangeBody]>::to_vec).collect();
-        if linked_pages.is_empty() && step.linked.is_empty() {
-            linked_pages.push(Vec::new());
-        }
         let (mut found, mut last_output) = (Found::default(), Value::Null);
-        for linked in linked_pages {
-            let mut cursor = None;
-            for page in 0.. {
-                if page == MAX_PAGES {
-                    let text = format!("its plan has more than {MAX_PAGES} pages");
-                    return Err(fail(Failure { case: cutover_engine::FailureCase::Exhausted, code: Some("CUT3414".to_owned()), text }));
-                }
-                let call =
-                    Call::Plan { operation: planned.operation.clone(), input: planned.input.clone(), linked: linked.clone(), cursor };
-                let rights = Rights {
-                    operation: operation.clone(),
-                    seats: seats.clone(),
-                    hook: Hook::Looking,
-                    subject: Vec::new(),
-                    captured: HashSet::new(),
-                    keep_raw: false,
-                };
-                let (changes, next, output) = self.page(rights, planned, call, &step.id, task).await.map_err(fail)?;
-                if step.linked.is_empty() && !keep {
-                    changes.iter().for_each(|body| builder.add_change(body, manifest));
-                } else {
+        let asking = Asking { step: &step.id, planned, task, operation, seats };
+        if step.linked.is_empty() {
+            self.pages(&asking, Vec::new(), &mut |changes, output| {
+                if keep {
                     changes.into_iter().for_each(|body| found.add(body));
+                } else {
+                    changes.iter().for_each(|body| builder.add_change(body, manifest));
                 }
+                last_output = output.unwrap_or(std::mem::take(&mut last_output));
+            })
+            .await
+            .map_err(fail)?;
+        } else {
+            let series = linked.chunks(LINKED_PAGE).map(|linked| async {
+                let (mut all, mut last) = (Vec::new(), None);
+                let mut take = |changes, output: Option<Value>| {
+                    all.extend::<Vec<ChangeBody>>(changes);
+                    last = output.or_else(|| last.take());
+                };
+                self.pages(&asking, linked.to_vec(), &mut take).await?;
+                Ok::<_, Failure>((all, last))
+            });
+            // In order, so that the plan is the same however the answers come.
+            let mut series = stream::iter(series).buffered(LINKED_AT_ONCE);
+            while let Some(answered) = series.next().await {
+                let (changes, output) = answered.map_err(fail)?;
+                changes.into_iter().for_each(|body| found.add(body));
                 last_output = output.unwrap_or(last_output);
-                match next {
-                    Some(next) => cursor = Some(next),
-                    None => break,
-                }
             }
         }
         found.bodies.iter().for_each(|body| builder.add_change(body, manifest));
         Ok((found.bodies, last_output))
     }
 
-    async fn page(
+    /// Asks for the changes about these linked ones, to the last page.
+    async fn pages(
         &self,
-        rights: Rights,
-        planned: &PlannedOperation,
-        call: Call,
-        step: &str,
-        task: &Task,
-    ) -> Result<(Vec<ChangeBody>, Option<String>, Option<Value>), Failure> {
+        asking: &Asking<'_>,
+        linked: Vec<ChangeBody>,
+        take: &mut (dyn FnMut(Vec<ChangeBody>, Option<Value>) + Send),
+    ) -> Result<(), Failure> {
+        let planned = asking.planned;
+        let mut cursor = None;
+        for _ in 0..MAX_PAGES {
+            let call = Call::Plan { operation: planned.operation.clone(), input: planned.input.clone(), linked: linked.clone(), cursor };
+            let (changes, next, output) = self.page(asking, call).await?;
+            take(changes, output);
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(()),
+            }
+        }
+        let text = format!("its plan has more than {MAX_PAGES} pages");
+        Err(Failure { case: cutover_engine::FailureCase::Exhausted, code: Some("CUT3414".to_owned()), text })
+    }
+
+    async fn page(&self, asking: &Asking<'_>, call: Call) -> Result<(Vec<ChangeBody>, Option<String>, Option<Value>), Failure> {
+        let Asking { step, planned, task, operation, seats } = asking;
+        let rights = Rights {
+            operation: operation.clone(),
+            seats: seats.clone(),
+            hook: Hook::Looking,
+            subject: Vec::new(),
+            captured: HashSet::new(),
+            keep_raw: false,
+        };
         let scope = sealing::Scope::new(self.key.clone(), format!("plan {step}"));
         let session = Arc::new(Session::new(rights, scope, None, self.entropy.clone(), self.limits, format!("plan {step}")));
         let plugin = &self.equipment.plugins[&planned.plugin];
@@ -380,6 +404,15 @@ impl Planner<'_> {
 fn span(length: &Placed<Length>, scope: &Scope) -> Result<Span, PlanningError> {
     let wrong = |message| PlanningError::Workflow(vec![Diagnostic::error("CUT0213", length.place, message)]);
     length.value.resolve(scope).map_err(wrong)
+}
+
+/// What the calls of one step's planning have in common.
+struct Asking<'a> {
+    step: &'a str,
+    planned: &'a PlannedOperation,
+    task: &'a Task,
+    operation: Arc<Operation>,
+    seats: Arc<Seats>,
 }
 
 /// The changes found so far. A change about copies of several pages comes once from each; its links add up.

@@ -119,22 +119,27 @@ impl Policy {
     /// A refusal that quotes method and path (never query values or headers) and, where a line of the workflow can help,
     /// that line.
     pub fn judge(&self, request: &Request, ground: Option<&Ground>) -> Result<Matched, Failure> {
+        self.judge_at(request, RequestPath::parse(&request.path)?, ground)
+    }
+
+    /// [`Self::judge`] for a request whose path was read already.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn judge_at(&self, request: &Request, path: RequestPath, ground: Option<&Ground>) -> Result<Matched, Failure> {
         if !is_method(&request.method) {
             return Err(Code::METHOD.refused(format!("`{}` is no method that a connection takes", shown(&request.method))));
         }
-        let path = RequestPath::parse(&request.path)?;
         header::check(&request.headers, self.table.owned_headers)?;
-        let quoted = format!("`{} {}`", request.method, shown(&path.wire()));
-        let fitting = self.routes.iter().filter(|route| route.method == request.method);
-        let fitting = fitting.map(|route| (route, route.path.matches(&path))).filter(|(_, readings)| !readings.is_empty());
-        let best = fitting.max_by_key(|(route, _)| (route.path.specificity(), route.class));
-        let Some((route, readings)) = best else {
+        let fitting = self.routes.iter().filter(|route| route.method == request.method && route.path.fits(&path));
+        let Some(route) = fitting.max_by_key(|route| (route.path.specificity(), route.class)) else {
+            let quoted = quoted(&request.method, &path);
             let text = format!("{quoted} to `{}` is on no route of role `{}` in the plugin's manifest", self.connection, self.role);
             return Err(Code::NO_ROUTE.refused(text));
         };
         let known = self.table.route(&request.method, &path, ground);
-        let class = self.class(route, known, &request.method, &path, &quoted)?;
-        let mut objects = objects(route, known.map(|known| (known, ground)), &path, &readings);
+        let class = self.class(route, known, &request.method, &path)?;
+        let mut objects = objects(route, known.map(|known| (known, ground)), &path);
         if let Some(name) = known.and_then(|known| known.object_query) {
             for (_, value) in request.query.iter().filter(|(key, _)| key == name) {
                 objects.push(RequestPath::of_object(value)?.object());
@@ -156,26 +161,18 @@ impl Policy {
         })
     }
 
-    fn class(
-        &self,
-        route: &Asked,
-        known: Option<&KindRoute>,
-        method: &str,
-        path: &RequestPath,
-        quoted: &str,
-    ) -> Result<RouteClass, Failure> {
+    fn class(&self, route: &Asked, known: Option<&KindRoute>, method: &str, path: &RequestPath) -> Result<RouteClass, Failure> {
         if let Some(known) = known {
             return Ok(route.class.max(known.class));
         }
         match self.table.unlisted {
             Unlisted::Refused => {
+                let quoted = quoted(method, path);
                 Err(Code::NOT_OF_KIND.refused(format!("a connection of kind `{}` has no request {quoted}", self.table.kind)))
             }
             Unlisted::ByMethod if route.class > RouteClass::Login || matches!(method, "GET" | "HEAD" | "LIST") => Ok(route.class),
-            Unlisted::ByMethod if self.reads.iter().any(|(name, template)| name == method && !template.matches(path).is_empty()) => {
-                Ok(route.class)
-            }
-            Unlisted::ByMethod => Err(self.unnamed_read(route, quoted)),
+            Unlisted::ByMethod if self.reads.iter().any(|(name, template)| name == method && template.fits(path)) => Ok(route.class),
+            Unlisted::ByMethod => Err(self.unnamed_read(route, &quoted(method, path))),
         }
     }
 
@@ -252,8 +249,13 @@ impl Matched {
     }
 
     fn quoted(&self) -> String {
-        format!("`{} {}`", self.method, shown(&self.path.wire()))
+        quoted(&self.method, &self.path)
     }
+}
+
+/// A request as messages show it.
+fn quoted(method: &str, path: &RequestPath) -> String {
+    format!("`{method} {}`", shown(&path.wire()))
 }
 
 fn is_method(text: &str) -> bool {
@@ -305,7 +307,7 @@ fn check_object(path: &Template, object: &Template, class: RouteClass, unlisted:
     Ok(())
 }
 
-fn objects(route: &Asked, known: Option<(&KindRoute, Option<&Ground>)>, path: &RequestPath, readings: &[Variables]) -> Vec<String> {
+fn objects(route: &Asked, known: Option<(&KindRoute, Option<&Ground>)>, path: &RequestPath) -> Vec<String> {
     if let Some((known, ground)) = known {
         return match &known.object {
             Some(object) => known.readings(path, ground).iter().map(|variables| object.expand(variables)).collect(),
@@ -313,7 +315,7 @@ fn objects(route: &Asked, known: Option<(&KindRoute, Option<&Ground>)>, path: &R
         };
     }
     match &route.object {
-        Some(object) => readings.iter().map(|variables| object.expand(variables)).collect(),
+        Some(object) => route.path.matches(path).iter().map(|variables| object.expand(variables)).collect(),
         None => vec![path.object()],
     }
 }

@@ -131,12 +131,15 @@ impl Session {
     /// Finds the request's route. Some kinds must first ask where the path leads; nothing is asked for a request that is on
     /// no route, or whose path hides a token.
     async fn judge(seat: &Seat, backend: &dyn Backend, request: &Request) -> Result<Matched, Failure> {
-        match seat.policy.judge(request, None) {
+        let path = RequestPath::parse(&request.path)?;
+        if let Some(ground) = backend.known_ground(&path) {
+            return seat.policy.judge_at(request, path, Some(&ground));
+        }
+        match seat.policy.judge_at(request, path.clone(), None) {
             Err(failure) if failure.code.as_deref() == Some(Code::NOT_OF_KIND.as_str()) => {
-                let path = RequestPath::parse(&request.path)?;
                 Scope::check_no_token(&path.object(), "the path")?;
                 match backend.ground(&path).await {
-                    Ok(Some(ground)) => seat.policy.judge(request, Some(&ground)),
+                    Ok(Some(ground)) => seat.policy.judge_at(request, path, Some(&ground)),
                     Ok(None) => Err(failure),
                     Err(SendError::NotSent { failure }) => Err(failure),
                     Err(SendError::Lost { text }) => {

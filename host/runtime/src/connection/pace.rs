@@ -155,6 +155,10 @@ impl Backend for Paced {
         self.inner.ground(path)
     }
 
+    fn known_ground(&self, path: &RequestPath) -> Option<Ground> {
+        self.inner.known_ground(path)
+    }
+
     fn health(&self) -> BoxFuture<'_, Result<(), Failure>> {
         self.inner.health()
     }

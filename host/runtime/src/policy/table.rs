@@ -69,7 +69,7 @@ impl KindTable {
     /// The route that fits best; of two that say equally much the one of the higher class.
     #[must_use]
     pub fn route(&self, method: &str, path: &RequestPath, ground: Option<&Ground>) -> Option<&KindRoute> {
-        let fitting = self.routes.iter().filter(|route| route.method == method && !route.readings(path, ground).is_empty());
+        let fitting = self.routes.iter().filter(|route| route.method == method && route.fits(path, ground));
         fitting.max_by_key(|route| (route.path.specificity(), route.class))
     }
 }
@@ -84,6 +84,11 @@ impl KindRoute {
         let path = Template::parse(path).expect("a kind's path is a template");
         let public_response = Vec::new();
         Self { method, path, class, object: None, object_query: None, public_response, public_request: None, ground: None }
+    }
+
+    fn fits(&self, path: &RequestPath, ground: Option<&Ground>) -> bool {
+        let is_on = self.ground.is_none_or(|sort| ground.is_some_and(|ground| ground.sort == sort));
+        is_on && self.path.fits(path) && (self.ground.is_none() || !self.readings(path, ground).is_empty())
     }
 
     /// Every way in which the path fits on this ground.

@@ -13,6 +13,7 @@ pub struct Template {
     text: String,
     parts: Vec<Part>,
     folder: bool,
+    specificity: Vec<u8>,
 }
 
 /// One segment of a template, or a variable for many.
@@ -47,7 +48,8 @@ impl Template {
         if parts.iter().filter(|part| matches!(part, Part::Rest(_))).count() > 2 {
             return Err(wrong("more than two `{+name}`"));
         }
-        Ok(Self { text: text.to_owned(), parts, folder })
+        let specificity = parts.iter().map(Part::specificity).collect();
+        Ok(Self { text: text.to_owned(), parts, folder, specificity })
     }
 
     /// The text it was read from.
@@ -67,10 +69,16 @@ impl Template {
     #[must_use]
     pub fn matches(&self, path: &RequestPath) -> Vec<Variables> {
         let mut out = Vec::new();
-        if self.folder == path.is_folder() || matches!(self.parts.last(), Some(Part::Rest(_))) {
+        if self.fits(path) {
             walk(&self.parts, path.segments(), &mut Variables::new(), &mut out);
         }
         out
+    }
+
+    /// Whether the path fits in any way: for routes that are passed over, which most are.
+    #[must_use]
+    pub fn fits(&self, path: &RequestPath) -> bool {
+        (self.folder == path.is_folder() || matches!(self.parts.last(), Some(Part::Rest(_)))) && fit(&self.parts, path.segments())
     }
 
     /// The template with its variables filled in, without slashes around it. A missing variable is empty.
@@ -87,16 +95,8 @@ impl Template {
 
     /// Sorts by how much a template says: literal before part of a segment before a segment before many.
     #[must_use]
-    pub fn specificity(&self) -> Vec<u8> {
-        self.parts
-            .iter()
-            .map(|part| match part {
-                Part::Literal(_) => 3,
-                Part::Variable { prefix, suffix, .. } if !prefix.is_empty() || !suffix.is_empty() => 2,
-                Part::Variable { .. } => 1,
-                Part::Rest(_) => 0,
-            })
-            .collect()
+    pub fn specificity(&self) -> &[u8] {
+        &self.specificity
     }
 }
 
@@ -106,6 +106,26 @@ impl Part {
             Self::Literal(_) => None,
             Self::Variable { name, .. } | Self::Rest(name) => Some(name),
         }
+    }
+
+    fn specificity(&self) -> u8 {
+        match self {
+            Self::Literal(_) => 3,
+            Self::Variable { prefix, suffix, .. } if !prefix.is_empty() || !suffix.is_empty() => 2,
+            Self::Variable { .. } => 1,
+            Self::Rest(_) => 0,
+        }
+    }
+
+    /// What a variable of one segment is there; a literal has none.
+    fn value<'s>(&self, segment: &'s str) -> Option<&'s str> {
+        let Self::Variable { prefix, suffix, .. } = self else { return None };
+        segment.strip_prefix(prefix.as_str())?.strip_suffix(suffix.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Whether it stands for this one segment.
+    fn takes(&self, segment: &str) -> bool {
+        if let Self::Literal(text) = self { text == segment } else { self.value(segment).is_some() }
     }
 }
 
@@ -134,6 +154,17 @@ fn literal(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// Whether there is a way, without finding the variables.
+fn fit(parts: &[Part], segments: &[String]) -> bool {
+    let Some((part, rest)) = parts.split_first() else { return segments.is_empty() };
+    match (part, segments.split_first()) {
+        (Part::Rest(_), _) if rest.is_empty() => true,
+        (Part::Rest(_), _) => (0..=segments.len()).any(|count| fit(rest, &segments[count..])),
+        (_, Some((segment, others))) => part.takes(segment) && fit(rest, others),
+        (_, None) => false,
+    }
+}
+
 fn walk(parts: &[Part], segments: &[String], variables: &mut Variables, out: &mut Vec<Variables>) {
     let Some((part, rest)) = parts.split_first() else {
         if segments.is_empty() {
@@ -142,7 +173,7 @@ fn walk(parts: &[Part], segments: &[String], variables: &mut Variables, out: &mu
         return;
     };
     if let Part::Rest(name) = part {
-        for count in 0..=segments.len() {
+        for count in (0..=segments.len()).filter(|count| fit(rest, &segments[*count..])) {
             variables.insert(name.clone(), segments[..count].join("/"));
             walk(rest, &segments[count..], variables, out);
         }
@@ -150,17 +181,14 @@ fn walk(parts: &[Part], segments: &[String], variables: &mut Variables, out: &mu
         return;
     }
     let Some((segment, others)) = segments.split_first() else { return };
-    match part {
-        Part::Literal(text) if text == segment => walk(rest, others, variables, out),
-        Part::Variable { prefix, name, suffix } => {
-            let value = segment.strip_prefix(prefix.as_str()).and_then(|text| text.strip_suffix(suffix.as_str()));
-            if let Some(value) = value.filter(|value| !value.is_empty()) {
-                variables.insert(name.clone(), value.to_owned());
-                walk(rest, others, variables, out);
-                variables.remove(name);
-            }
+    match (part, part.value(segment)) {
+        (Part::Literal(text), _) if text == segment => walk(rest, others, variables, out),
+        (Part::Variable { name, .. }, Some(value)) => {
+            variables.insert(name.clone(), value.to_owned());
+            walk(rest, others, variables, out);
+            variables.remove(name);
         }
-        Part::Literal(_) | Part::Rest(_) => {}
+        _ => {}
     }
 }
 
@@ -170,7 +198,9 @@ mod tests {
 
     fn check(template: &str, path: &str, expected: &[&str]) {
         let template = Template::parse(template).expect(template);
-        let found = template.matches(&RequestPath::parse(path).expect(path));
+        let path = RequestPath::parse(path).expect(path);
+        let found = template.matches(&path);
+        assert_eq!(template.fits(&path), !found.is_empty(), "{} {path}", template.as_str());
         let found: Vec<String> =
             found.iter().map(|vars| vars.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(found, expected, "{} {path}", template.as_str());
@@ -225,7 +255,7 @@ mod tests {
 
     #[test]
     fn literals_say_more_than_variables() {
-        let specificity = |text: &str| Template::parse(text).expect(text).specificity();
+        let specificity = |text: &str| Template::parse(text).expect(text).specificity().to_vec();
         let order = ["/{+a}", "/{a}", "/{a}/{+b}", "/{a}/x", "/x{a}", "/x", "/x/{a}", "/x/y"];
         assert!(order.windows(2).all(|pair| specificity(pair[0]) < specificity(pair[1])));
     }

@@ -1,6 +1,7 @@
 //! One hook call's side of sealing: what responses and the functions of `sealed` mint.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +15,7 @@ use super::{
     entry::{Entry, Made, SealedValue},
     keypair::KeyPair,
     password, public_facts, refused,
-    scope::{Place, is_public},
+    scope::{Place, covers},
     unusable, writes,
 };
 use crate::{
@@ -81,7 +82,8 @@ impl Call {
     /// The same, with more kinds of places that the plugin may see.
     #[must_use]
     pub fn seal_showing(&self, mut document: Value, origin: &Origin, shown: &Shown<'_>) -> Value {
-        self.seal_at(&mut document, &mut Vec::new(), origin, shown);
+        let wrote = self.scope.has_written_to(origin);
+        self.seal_at(&mut document, &mut Vec::new(), &Reading { origin, shown, wrote });
         document
     }
 
@@ -267,43 +269,51 @@ impl Call {
         KeyPair::from_pem(text_of(&entry)?.expose_text().unwrap_or_default())
     }
 
-    fn seal_at(&self, value: &mut Value, path: &mut Vec<String>, origin: &Origin, shown: &Shown<'_>) {
+    fn seal_at<'v>(&self, value: &'v mut Value, path: &mut Vec<Cow<'v, str>>, reading: &Reading<'_>) {
         match value {
             Value::Null => {}
             Value::Object(map) => {
                 for (key, value) in map {
-                    path.push(key.clone());
-                    self.seal_at(value, path, origin, shown);
+                    path.push(Cow::Borrowed(key));
+                    self.seal_at(value, path, reading);
                     path.pop();
                 }
             }
             Value::Array(items) => {
                 for (index, value) in items.iter_mut().enumerate() {
-                    path.push(index.to_string());
-                    self.seal_at(value, path, origin, shown);
+                    path.push(Cow::Owned(index.to_string()));
+                    self.seal_at(value, path, reading);
                     path.pop();
                 }
             }
-            scalar => {
-                let looks_sealed = scalar.as_str().is_some_and(|text| text.contains(PREFIX));
-                let is_granted = is_public(path, shown.granted);
-                let kind = match () {
-                    () if looks_sealed => Place::Sealed,
-                    () if is_granted || is_public(path, shown.public) => Place::Public,
-                    () if is_public(path, shown.known) => Place::Known,
-                    () => Place::Sealed,
-                };
-                match self.scope.mint_read(SealedValue::scalar(scalar), origin, &writes::pointer(path), kind) {
-                    Some(token) => {
-                        self.own(&token);
-                        *scalar = Value::from(token);
-                    }
-                    None => {
-                        if let Some(text) = scalar.as_str() {
-                            let scanner = self.scope.key.scanner();
-                            if is_granted { scanner.grant(text.as_bytes()) } else { scanner.exempt(text) }
-                        }
-                    }
+            scalar => self.seal_scalar(scalar, &path.iter().map(|segment| &**segment).collect::<Vec<_>>(), reading),
+        }
+    }
+
+    fn seal_scalar(&self, scalar: &mut Value, path: &[&str], reading: &Reading<'_>) {
+        let Reading { origin, shown, wrote } = reading;
+        let looks_sealed = scalar.as_str().is_some_and(|text| text.contains(PREFIX));
+        let is_granted = covers(shown.granted, path);
+        let kind = match () {
+            () if looks_sealed => Place::Sealed,
+            () if is_granted || covers(shown.public, path) => Place::Public,
+            () if covers(shown.known, path) => Place::Known,
+            () => Place::Sealed,
+        };
+        let token = if kind == Place::Sealed || *wrote {
+            self.scope.mint_read(SealedValue::scalar(scalar), origin, &writes::pointer(path), kind)
+        } else {
+            None
+        };
+        match token {
+            Some(token) => {
+                self.own(&token);
+                *scalar = Value::from(token);
+            }
+            None => {
+                if let Some(text) = scalar.as_str() {
+                    let scanner = self.scope.key.scanner();
+                    if is_granted { scanner.grant(text.as_bytes()) } else { scanner.exempt(text) }
                 }
             }
         }
@@ -404,6 +414,14 @@ impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Call({:?})", self.scope)
     }
+}
+
+/// A response that is being sealed.
+struct Reading<'r> {
+    origin: &'r Origin,
+    shown: &'r Shown<'r>,
+    /// Whether the change wrote to where it comes from.
+    wrote: bool,
 }
 
 #[derive(Default)]

@@ -65,9 +65,12 @@ struct Net {
 impl Scanner {
     /// Watches for a secret, unless it is too short or too plain.
     pub fn watch(&self, secret: &[u8]) {
+        if is_plain(secret) {
+            return;
+        }
         let digest = *cutover_engine::Digest::of(secret).as_bytes();
         let mut state = self.state();
-        if is_plain(secret) || state.exempt.contains(&digest) || !state.seen.insert(digest) {
+        if state.exempt.contains(&digest) || !state.seen.insert(digest) {
             return;
         }
         if state.seen.len() > MAX_EXEMPT {
@@ -241,9 +244,16 @@ fn filter_place(head: [u8; HEAD]) -> (usize, u64) {
     (usize::try_from(hash / 64).unwrap_or_default(), 1 << (hash % 64))
 }
 
-/// Whether a value is too short or too plain to be looked for.
+/// Whether a value is too short to be looked for, or has too few different bytes to be told from harmless text.
 fn is_plain(value: &[u8]) -> bool {
-    value.len() < MIN_BYTES || value.iter().collect::<HashSet<_>>().len() < MIN_DISTINCT
+    let mut known = Vec::with_capacity(MIN_DISTINCT);
+    let is_varied = value.iter().any(|byte| {
+        if !known.contains(byte) {
+            known.push(*byte);
+        }
+        known.len() >= MIN_DISTINCT
+    });
+    value.len() < MIN_BYTES || !is_varied
 }
 
 fn windows(secret: &[u8]) -> Vec<&[u8]> {

@@ -204,6 +204,12 @@ impl Scope {
         token
     }
 
+    /// Whether the change wrote to where a response comes from: only then can a public place of it show what was written.
+    pub(super) fn has_written_to(&self, origin: &Origin) -> bool {
+        let state = self.state();
+        origin.object.as_ref().is_some_and(|object| state.writes.get(object).is_some_and(|writes| !writes.is_empty()))
+    }
+
     /// What a response shows of a value at a place of an object: none for a value that may be public.
     pub(super) fn mint_read(&self, value: SealedValue, origin: &Origin, place: &str, kind: Place) -> Option<String> {
         let is_public = kind != Place::Sealed;
@@ -355,9 +361,14 @@ impl State {
     }
 }
 
-pub(super) fn is_public(path: &[String], public: &[Pointer]) -> bool {
+fn is_public(path: &[String], public: &[Pointer]) -> bool {
     let path: Vec<_> = path.iter().map(String::as_str).collect();
-    public.iter().any(|pointer| pointer.covers(&path))
+    covers(public, &path)
+}
+
+/// Whether one of the pointers is this place or above it.
+pub(super) fn covers(pointers: &[Pointer], path: &[&str]) -> bool {
+    pointers.iter().any(|pointer| pointer.covers(path))
 }
 
 fn place(path: &[String]) -> String {

@@ -99,6 +99,11 @@ impl Writes {
         }
     }
 
+    /// Whether nothing was written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.written.is_empty()
+    }
+
     /// Notes that a value stands at a place without this change's doing.
     pub(super) fn see(&mut self, place: &str, plain: &str) {
         self.seen.entry(plain.to_owned()).or_default().insert(place.to_owned());
@@ -136,8 +141,17 @@ pub(super) fn escape(segment: &str) -> String {
 }
 
 /// The pointer of a path.
-pub(super) fn pointer(path: &[String]) -> String {
-    path.iter().map(|segment| format!("/{}", escape(segment))).collect()
+pub(super) fn pointer(path: &[&str]) -> String {
+    let mut pointer = String::with_capacity(path.iter().map(|segment| segment.len() + 1).sum());
+    for segment in path {
+        pointer.push('/');
+        if segment.contains(['~', '/']) {
+            pointer.push_str(&escape(segment));
+        } else {
+            pointer.push_str(segment);
+        }
+    }
+    pointer
 }
 
 fn gather(document: &Value, place: &mut String, leaves: &mut Vec<Leaf>) {

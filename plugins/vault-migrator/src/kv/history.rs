@@ -57,29 +57,44 @@ impl History {
         match Self::read_up_to(role, key, MOST)? {
             Reading::Absent => Ok(None),
             Reading::Whole(history) => Ok(Some(history)),
-            Reading::TooMany(versions) => {
-                let text = format!("{role}:{} has {versions} versions, and {MOST} are the most that can be handled", key.full());
-                Err(Failure::unsupported(format!("{text}: leave it out with `skip`, or let it keep fewer (`max_versions`)")))
-            }
+            Reading::TooMany(versions) => Err(too_many(role, key, versions)),
         }
+    }
+
+    /// The states of a key's versions, without their documents; none if there is no key. Only of a version that has a time
+    /// of deletion does the metadata not say whether that has come: it is read.
+    pub(crate) fn states(role: &str, key: &Key) -> Result<Option<(Self, usize)>, Failure> {
+        let Some(metadata) = store::metadata(role, key)? else { return Ok(None) };
+        let versions = versions(&metadata, role, key)?;
+        if versions.len() > MOST {
+            return Err(too_many(role, key, versions.len()));
+        }
+        let mut requests = 1;
+        let mut history = Self::of(&metadata);
+        for (number, facts) in versions {
+            let version = match (&facts["destroyed"], &facts["deletion_time"]) {
+                (Value::Bool(true), _) => Version::Destroyed,
+                (_, Value::String(time)) if time.is_empty() => Version::Live { value: Value::Null, deletion: None },
+                _ => {
+                    requests += 1;
+                    history.version(role, key, number)?
+                }
+            };
+            history.versions.insert(number, version);
+        }
+        history.facts = metadata;
+        Ok(Some((history, requests)))
     }
 
     /// Reads a key if it has no more versions than this.
     pub(crate) fn read_up_to(role: &str, key: &Key, most: usize) -> Result<Reading, Failure> {
         let Some(metadata) = store::metadata(role, key)? else { return Ok(Reading::Absent) };
-        let versions = metadata["versions"].as_object().map_or(0, serde_json::Map::len);
-        if versions > most {
-            return Ok(Reading::TooMany(versions));
+        let versions = versions(&metadata, role, key)?;
+        if versions.len() > most {
+            return Ok(Reading::TooMany(versions.len()));
         }
-        let mut history = Self {
-            settings: Settings::of(&metadata),
-            current: metadata["current_version"].as_u64().unwrap_or_default(),
-            versions: BTreeMap::new(),
-            facts: Value::Null,
-            inexact: Vec::new(),
-        };
-        for (number, facts) in metadata["versions"].as_object().into_iter().flatten() {
-            let number: u64 = number.parse().map_err(|_| Failure::internal(format!("{role}:{}: odd version number", key.full())))?;
+        let mut history = Self::of(&metadata);
+        for (number, facts) in versions {
             let version = if facts["destroyed"] == true { Version::Destroyed } else { history.version(role, key, number)? };
             history.versions.insert(number, version);
         }
@@ -122,6 +137,12 @@ impl History {
         self.versions.keys().next().map_or(self.current, |oldest| oldest - 1)
     }
 
+    /// A key of this metadata whose versions are not yet read.
+    fn of(metadata: &Value) -> Self {
+        let current = metadata["current_version"].as_u64().unwrap_or_default();
+        Self { settings: Settings::of(metadata), current, ..Self::default() }
+    }
+
     fn version(&mut self, role: &str, key: &Key, number: u64) -> Result<Version, Failure> {
         let what = format!("read version {number} of {role}:{}", key.full());
         let response = store::version(role, key, number)?;
@@ -138,6 +159,18 @@ impl History {
             }
         }
     }
+}
+
+fn too_many(role: &str, key: &Key, versions: usize) -> Failure {
+    let text = format!("{role}:{} has {versions} versions, and {MOST} are the most that can be handled", key.full());
+    Failure::unsupported(format!("{text}: leave it out with `skip`, or let it keep fewer (`max_versions`)"))
+}
+
+/// What a key's metadata says of each version.
+fn versions<'m>(metadata: &'m Value, role: &str, key: &Key) -> Result<Vec<(u64, &'m Value)>, Failure> {
+    let odd = |_| Failure::internal(format!("{role}:{}: odd version number", key.full()));
+    let versions = metadata["versions"].as_object().into_iter().flatten();
+    versions.map(|(number, facts)| Ok((number.parse().map_err(odd)?, facts))).collect()
 }
 
 /// Changes when a key's metadata does, times and states included, but for the states of these versions. Not

@@ -176,7 +176,11 @@ pub(crate) fn refused(what: &str, answer: Result<cutover_plugin::Response, Failu
 
 /// A key that must be there.
 pub(crate) fn read(key: &Key) -> Result<History, Failure> {
-    History::read(SOURCE, key)?.ok_or_else(|| Failure::not_found(format!("{SOURCE}:{} is there no longer", key.full())))
+    History::read(SOURCE, key)?.ok_or_else(|| gone(key))
+}
+
+fn gone(key: &Key) -> Failure {
+    Failure::not_found(format!("{SOURCE}:{} is there no longer", key.full()))
 }
 
 /// The state of a source key: its number and its versions with data.
@@ -195,8 +199,8 @@ pub(crate) fn is_live(version: &Version) -> bool {
 }
 
 fn planned(key: &Key, copy: &Change, requests: &mut usize) -> Result<Change, Failure> {
-    let history = read(key)?;
-    *requests += 1 + history.versions.len();
+    let (history, asked) = History::states(SOURCE, key)?.ok_or_else(|| gone(key))?;
+    *requests += asked;
     let live = numbers(&history, is_live);
     let deleted = numbers(&history, |version| *version == Version::Deleted).len();
     let scheduled = numbers(&history, |version| matches!(version, Version::Live { deletion: Some(_), .. })).len();

@@ -27,6 +27,15 @@ fn live_versions_are_deleted_tried_and_brought_back() {
 }
 
 #[test]
+fn a_plan_reads_a_document_only_where_the_metadata_leaves_its_state_open() {
+    let (server, copies) = copied();
+    let before = server.requests().len();
+    planned("retire-kv", &json!({}), &copies).expect("a plan");
+    // Of the three versions the second has a time of deletion, which may be yet to come.
+    assert_eq!(server.requests()[before..], ["GET source:v1/secret/metadata/k", "GET source:v1/secret/data/k"]);
+}
+
+#[test]
 fn an_old_version_that_still_works_is_found() {
     let (server, copies) = copied();
     let change = &planned("retire-kv", &json!({}), &copies).expect("a plan")[0];
