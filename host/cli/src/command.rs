@@ -61,6 +61,9 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
         Some(Command::Runs(args)) => match &args.command {
             RunsCommand::List => runs::list(program),
             RunsCommand::Show { run, anchor } => runs::show(program, run, anchor),
+            RunsCommand::Watch { run } => runs::watch::perform(program, run),
+            RunsCommand::Logs(args) => runs::logs::perform(program, args),
+            RunsCommand::Metrics { run } => runs::metrics::perform(program, run.as_deref()),
             RunsCommand::PreImage { run, change, out } => runs::pre_image(program, run, change, out.as_deref()),
         },
         Some(Command::Panic(PanicArgs { payload })) => panic!("{payload}"),

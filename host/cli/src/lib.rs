@@ -30,6 +30,7 @@ pub mod sieve;
 pub mod signal;
 pub mod source_file;
 mod spectator;
+pub mod telemetry;
 pub mod variable;
 mod workflow_file;
 pub mod workflow_text;

@@ -34,6 +34,12 @@ pub trait Ledger: Send + Sync {
     fn generated(&self) -> BoxFuture<'_, Result<(), Failure>>;
 }
 
+/// Takes down what a plugin logs while it drives a run.
+pub trait Notebook: Send + Sync {
+    /// Notes one line. It holds no live secret.
+    fn note(&self, level: LogLevel, line: &str);
+}
+
 /// What one call may do.
 pub struct Rights {
     /// The operation, for its flows.
@@ -56,6 +62,7 @@ pub struct Session {
     scope: Arc<Scope>,
     call: sealing::Call,
     ledger: Option<Arc<dyn Ledger>>,
+    notebook: Option<Arc<dyn Notebook>>,
     entropy: Arc<dyn crate::entropy::Entropy>,
     budget: Budget,
     label: String,
@@ -74,7 +81,14 @@ impl Session {
         label: String,
     ) -> Self {
         let call = scope.begin_call();
-        Self { rights, scope, call, ledger, entropy, budget: Budget::new(limits), label, seen: Mutex::default() }
+        Self { rights, scope, call, ledger, notebook: None, entropy, budget: Budget::new(limits), label, seen: Mutex::default() }
+    }
+
+    /// The same, with a place for the plugin's lines besides the program's own log.
+    #[must_use]
+    pub fn noting(mut self, notebook: Arc<dyn Notebook>) -> Self {
+        self.notebook = Some(notebook);
+        self
     }
 
     /// What the call did. Taken once, when it is over.
@@ -381,6 +395,18 @@ impl Powers for Session {
     }
 
     fn log(&self, level: LogLevel, message: &str) {
+        let mut message = message;
+        if self.scope.shows_a_secret(message) {
+            // What was granted in plain could be written here: the line stays out, and in a run the call has failed.
+            message = WITHHELD;
+            if self.notebook.is_some() {
+                let failure = refused("CUT3415", "a line of its log would have shown a secret".to_owned());
+                self.seen().violation.get_or_insert(failure);
+            }
+        }
+        if let Some(notebook) = &self.notebook {
+            return notebook.note(level, message);
+        }
         match level {
             LogLevel::Debug => tracing::debug!(target: "cutover::plugin", change = %self.label, "{message}"),
             LogLevel::Info => tracing::info!(target: "cutover::plugin", change = %self.label, "{message}"),
@@ -388,6 +414,9 @@ impl Powers for Session {
         }
     }
 }
+
+/// Stands for a line that would have shown a secret.
+const WITHHELD: &str = "a line was withheld because it held a secret";
 
 fn refused(code: &str, text: String) -> Failure {
     Failure { case: FailureCase::Refused, code: Some(code.to_owned()), text }

@@ -2,7 +2,10 @@
 
 mod disk;
 mod interruption;
+mod metrics;
 mod site;
+mod trace;
+mod watching;
 
 use std::process::Output;
 
