@@ -19,6 +19,8 @@ pub use plugin::{PluginArgs, PluginCommand, PluginLanguage, PluginWorld};
 pub use runs::{LogsArgs, RunsArgs, RunsCommand};
 pub use telemetry::TelemetryArgs;
 
+use crate::completion::Shell;
+
 /// Move secrets, certificates and trust from one system to another, one verified and reversible change at a time
 ///
 /// A workflow is a TOML file. `cutover plan` shows what it would do, `cutover run` does it: each change is
@@ -113,11 +115,17 @@ pub enum Command {
     #[command(after_long_help = examples::CONFIG)]
     Config(ConfigArgs),
     /// Print a completion script for a shell
+    ///
+    /// The script asks this program whenever Tab is pressed: it completes commands, options, codes, and the ids of runs, steps
+    /// and changes of the state folder. `cutover completions --help` says where each shell wants it.
     #[command(after_long_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
     /// Print the manual page, or write those of all commands
     #[command(after_long_help = examples::MAN)]
     Man(ManArgs),
+    /// What can come next on a command line; the scripts of `completions` ask it
+    #[command(name = "__complete", hide = true)]
+    Complete(CompleteArgs),
     /// Compile one component under limits; the host starts this itself
     #[command(name = "__compile", hide = true)]
     Compile,
@@ -369,7 +377,22 @@ pub struct RollbackArgs {
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell
-    pub shell: clap_complete::Shell,
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Options of the hidden `__complete`.
+#[derive(Debug, Args)]
+pub struct CompleteArgs {
+    /// Who asks
+    #[arg(value_enum)]
+    pub shell: Shell,
+    /// The last word has not begun
+    #[arg(long)]
+    pub next: bool,
+    /// What was typed after the program's name, up to the cursor
+    #[arg(last = true)]
+    pub words: Vec<std::ffi::OsString>,
 }
 
 /// Options of the hidden `__panic`.

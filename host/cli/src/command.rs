@@ -32,6 +32,7 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
         None => home::perform(program),
         Some(Command::Init(args)) => init::perform(program, args),
         Some(Command::Completions(args)) => completions::perform(program, args),
+        Some(Command::Complete(args)) => completions::complete(program, args),
         Some(Command::Validate(args)) => validate::perform(program, args),
         Some(Command::Fmt(args)) => fmt::perform(program, args),
         Some(Command::Graph(args)) => graph::perform(program, args),

@@ -8,6 +8,7 @@ pub mod args;
 pub mod bug;
 pub mod catalog;
 mod command;
+pub mod completion;
 pub mod component;
 pub mod console;
 pub mod environment;

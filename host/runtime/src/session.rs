@@ -408,9 +408,9 @@ impl Powers for Session {
             return notebook.note(level, message);
         }
         match level {
-            LogLevel::Debug => tracing::debug!(target: "cutover::plugin", change = %self.label, "{message}"),
-            LogLevel::Info => tracing::info!(target: "cutover::plugin", change = %self.label, "{message}"),
-            LogLevel::Warn => tracing::warn!(target: "cutover::plugin", change = %self.label, "{message}"),
+            LogLevel::Debug => tracing::debug!(target: "cutover::plugin", call = %self.label, "{message}"),
+            LogLevel::Info => tracing::info!(target: "cutover::plugin", call = %self.label, "{message}"),
+            LogLevel::Warn => tracing::warn!(target: "cutover::plugin", call = %self.label, "{message}"),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Whole runs as people and scripts meet them: files move into an encrypted store, with the real plugins.
 
+mod completion;
 mod disk;
+mod documents;
 mod interruption;
 mod metrics;
 mod site;

@@ -131,7 +131,8 @@ fn a_run_keeps_its_metrics_in_a_file_that_the_journal_agrees_with() {
     ] {
         assert_eq!(of.get(series), Some(&wanted), "{series} in {file}");
     }
-    let names: Vec<String> = std::fs::read_dir(site.0.path()).expect("a folder").flatten().map(|entry| entry.file_name().to_string_lossy().into()).collect();
+    let names: Vec<String> =
+        std::fs::read_dir(site.0.path()).expect("a folder").flatten().map(|entry| entry.file_name().to_string_lossy().into()).collect();
     assert!(!names.iter().any(|name| name.contains("draft")), "{names:?}");
 }
 
@@ -150,5 +151,7 @@ fn the_metrics_of_all_runs_stand_in_one_text() {
     assert_eq!(text.matches("cutover_run_info{").count(), 2, "{text}");
     let document = site.document("runs metrics", 0);
     let metrics = document["metrics"].as_array().expect("metrics");
-    assert!(metrics.iter().all(|metric| metric["type"] == "gauge" && metric["samples"].as_array().is_some_and(|samples| !samples.is_empty())));
+    assert!(
+        metrics.iter().all(|metric| metric["type"] == "gauge" && metric["samples"].as_array().is_some_and(|samples| !samples.is_empty()))
+    );
 }
