@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cutover_engine::{ChangeNo, Ending, Event, Failure, Outcome};
+use cutover_engine::{ChangeNo, Ending, Event, Failure, HookKind, LineLevel, Outcome};
 use cutover_runtime::{disk::SystemDisk, drive::WITHHELD, runs::Rested};
 use cutover_tests::{MemoryKind, MemoryServer, Rig, TestClock, warm_sandbox};
 use serde_json::{Value, json};
@@ -201,6 +201,13 @@ async fn a_flood_of_forged_log_lines_changes_nothing() {
     let (rested, events) = world.run("logs").await.expect("a run");
     assert_eq!(rested.ending, Ending::Completed);
     assert!(!format!("{events:?}").contains('\u{1b}'));
+    let lines = events.iter().filter_map(|event| match event {
+        Event::Logged { change: Some(_), hook: HookKind::Apply, level: LineLevel::Warn, text, .. } => Some(text),
+        _ => None,
+    });
+    let (mut count, mut bytes) = (0, 0);
+    lines.for_each(|line| (count, bytes) = (count + 1, bytes + line.len()));
+    assert!(count > 1 && bytes < 3 * 17 * 1024, "three changes, each call may log 16 KiB: {count} lines, {bytes} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,6 +237,23 @@ async fn no_way_to_make_a_token_tells_whether_a_guess_is_right() {
     let found = note.strip_prefix("found: ").expect("the plugin came to its end");
     assert!(found.is_empty(), "ways that tell: {found}");
     world.is_untouched("guess").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_granted_in_plain_reaches_no_log() {
+    let world = World::new();
+    let (rested, events) = world.run("grant-in-log").await.expect("a run");
+    assert_eq!(rested.ending, Ending::Interrupted, "{events:#?}");
+    let lines: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Logged { text, .. } => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert!(!lines.is_empty() && lines.iter().all(|line| line.contains("withheld")), "{lines:?}");
+    assert!(!format!("{events:?}").contains(PIN));
+    world.is_untouched("grant-in-log").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,15 +5,21 @@ mod form;
 mod global;
 mod later;
 mod plugin;
+mod runs;
+mod telemetry;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use form::Output;
-pub use global::{ColorWhen, GlobalArgs, GuessedForm, ProgressStyle};
+pub use global::{ColorWhen, GlobalArgs, GuessedForm, LogFormat, ProgressStyle};
 pub use later::refusal;
 pub use plugin::{PluginArgs, PluginCommand, PluginLanguage, PluginWorld};
+pub use runs::{LogsArgs, RunsArgs, RunsCommand};
+pub use telemetry::TelemetryArgs;
+
+use crate::completion::Shell;
 
 /// Move secrets, certificates and trust from one system to another, one verified and reversible change at a time
 ///
@@ -109,11 +115,17 @@ pub enum Command {
     #[command(after_long_help = examples::CONFIG)]
     Config(ConfigArgs),
     /// Print a completion script for a shell
+    ///
+    /// The script asks this program whenever Tab is pressed: it completes commands, options, codes, and the ids of runs, steps
+    /// and changes of the state folder. `cutover completions --help` says where each shell wants it.
     #[command(after_long_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
     /// Print the manual page, or write those of all commands
     #[command(after_long_help = examples::MAN)]
     Man(ManArgs),
+    /// What can come next on a command line; the scripts of `completions` ask it
+    #[command(name = "__complete", hide = true)]
+    Complete(CompleteArgs),
     /// Compile one component under limits; the host starts this itself
     #[command(name = "__compile", hide = true)]
     Compile,
@@ -297,6 +309,9 @@ pub struct RunArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
     pub waiting: WaitArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub telemetry: TelemetryArgs,
 }
 
 /// How long a process stays when a run waits.
@@ -319,6 +334,9 @@ pub struct ResumeArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
     pub waiting: WaitArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
+    pub telemetry: TelemetryArgs,
 }
 
 /// What the journal must contain.
@@ -350,58 +368,31 @@ pub struct RollbackArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
     pub waiting: WaitArgs,
-}
-
-/// Options of `runs`.
-#[derive(Debug, Args)]
-pub struct RunsArgs {
-    #[command(subcommand)]
+    #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
-    pub command: RunsCommand,
-}
-
-/// Commands about runs.
-#[derive(Debug, Subcommand)]
-pub enum RunsCommand {
-    /// List the runs of the state folder, newest last
-    #[command(after_long_help = examples::RUNS_LIST)]
-    List,
-    /// Show where a run stands, with each step and what is open
-    ///
-    /// Exits as the run itself would have: 12 if its process ended before it came to rest, 13 if it is under way, and 1
-    /// if a dual run is past its deadline.
-    #[command(after_long_help = examples::RUNS_SHOW)]
-    Show {
-        /// The run's id, its beginning, its last part, or `last`
-        #[arg(value_name = "RUN")]
-        run: String,
-        #[command(flatten)]
-        #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
-        anchor: AnchorArgs,
-    },
-    /// Show or save what was there before a change
-    ///
-    /// The last resort when a plugin cannot take its change back. On the terminal secrets stay sealed; the values
-    /// themselves go only into a new file that nobody else can read.
-    #[command(after_long_help = examples::RUNS_PRE_IMAGE)]
-    PreImage {
-        /// The run's id, its beginning, its last part, or `last`
-        #[arg(value_name = "RUN")]
-        run: String,
-        /// The change, as `runs show` lists it
-        #[arg(value_name = "CHANGE")]
-        change: String,
-        /// Write the values, secrets included, to this new file (mode 0600)
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
+    pub telemetry: TelemetryArgs,
 }
 
 /// Options of `completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell
-    pub shell: clap_complete::Shell,
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Options of the hidden `__complete`.
+#[derive(Debug, Args)]
+pub struct CompleteArgs {
+    /// Who asks
+    #[arg(value_enum)]
+    pub shell: Shell,
+    /// The last word has not begun
+    #[arg(long)]
+    pub next: bool,
+    /// What was typed after the program's name, up to the cursor
+    #[arg(last = true)]
+    pub words: Vec<std::ffi::OsString>,
 }
 
 /// Options of the hidden `__panic`.

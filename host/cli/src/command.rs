@@ -32,6 +32,7 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
         None => home::perform(program),
         Some(Command::Init(args)) => init::perform(program, args),
         Some(Command::Completions(args)) => completions::perform(program, args),
+        Some(Command::Complete(args)) => completions::complete(program, args),
         Some(Command::Validate(args)) => validate::perform(program, args),
         Some(Command::Fmt(args)) => fmt::perform(program, args),
         Some(Command::Graph(args)) => graph::perform(program, args),
@@ -61,6 +62,9 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
         Some(Command::Runs(args)) => match &args.command {
             RunsCommand::List => runs::list(program),
             RunsCommand::Show { run, anchor } => runs::show(program, run, anchor),
+            RunsCommand::Watch { run } => runs::watch::perform(program, run),
+            RunsCommand::Logs(args) => runs::logs::perform(program, args),
+            RunsCommand::Metrics { run } => runs::metrics::perform(program, run.as_deref()),
             RunsCommand::PreImage { run, change, out } => runs::pre_image(program, run, change, out.as_deref()),
         },
         Some(Command::Panic(PanicArgs { payload })) => panic!("{payload}"),

@@ -101,6 +101,8 @@ pub mod code {
     pub const BROKE_OFF: &str = "CUT6060";
     /// Something stands where changes were to be made.
     pub const CONFLICT: &str = "CUT6061";
+    /// No step of a run has that name.
+    pub const STEP: &str = "CUT6062";
     /// A folder has no plugin in it that can be built.
     pub const PLUGIN_FOLDER: &str = "CUT6071";
     /// A tool that makes plugins is not here.

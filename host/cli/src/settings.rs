@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 pub use origin::{Origin, Setting};
 
+use clap::ValueEnum as _;
+
 use crate::{
-    args::{ColorWhen, GlobalArgs, Output, ProgressStyle},
+    args::{ColorWhen, GlobalArgs, LogFormat, Output, ProgressStyle},
     environment::Environment,
     error::{CommandError, code},
 };
@@ -30,6 +32,8 @@ pub struct Settings {
     pub quiet: bool,
     /// 0, 1 or 2.
     pub verbosity: u8,
+    /// The form of the log.
+    pub log_format: LogFormat,
     /// Where the key of the state folder comes from; none means its key file.
     pub key: Option<KeySource>,
     /// Whether a person can be asked.
@@ -72,6 +76,14 @@ impl Settings {
             (None, Some(value)) => Some(KeySource::parse(&value.to_string_lossy())?),
             (None, None) => None,
         };
+        let log_format = match (args.log_format, environment.variable("CUTOVER_LOG_FORMAT")) {
+            (Some(format), _) => format,
+            (None, Some(value)) => LogFormat::from_str(&value.to_string_lossy(), false).map_err(|_| {
+                CommandError::usage(code::SETTING, "CUTOVER_LOG_FORMAT is neither `text` nor `json`")
+                    .hint("set it to one of the two, or unset it")
+            })?,
+            (None, None) => LogFormat::default(),
+        };
         let mut settings = Self {
             state: args
                 .state
@@ -84,6 +96,7 @@ impl Settings {
             progress: progress(args, environment),
             quiet: args.quiet,
             verbosity: args.verbose.min(2),
+            log_format,
             key,
             asks: !args.no_input && environment.terminals.input && environment.terminals.error,
             styles_output: styles(args.color, environment, environment.terminals.output),
@@ -174,6 +187,7 @@ mod tests {
         progress "plain" variable CI
         quiet false default
         verbose 0 default
+        log-format "text" default
         key "env:K" variable CUTOVER_KEY
         input false option --no-input
         "#);

@@ -3,14 +3,15 @@
 use std::{fs::File, io::Write as _, sync::Arc};
 
 use cutover_engine::{Event, Plan, Run, RunId, Timestamp};
-use cutover_runtime::sealing::Scanner;
+use cutover_runtime::{runs::Host, sealing::Scanner};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    args::Output,
+    args::{Output, TelemetryArgs},
     console::Console,
     error::{CommandError, code},
+    logging,
     program::Program,
     report::{
         event::{EventHeader, EventLine},
@@ -20,6 +21,7 @@ use crate::{
     settings::Settings,
     sieve::Sieve,
     signal::{self, Signal, Stop},
+    telemetry::{Exporter, MetricsFile, Traced, trace_context::TraceContext},
 };
 
 /// Making a view looks at all changes: between two there is a millisecond for each so many of them.
@@ -27,11 +29,31 @@ const CHANGES_A_MILLISECOND: u64 = 20;
 /// The longest time between two views while something happens, in milliseconds.
 const LONGEST_PAUSE: u64 = 250;
 
+/// A drive that is about to begin.
+pub(crate) struct Drive<'a> {
+    /// The command that begins it, such as `run`.
+    pub(crate) command: &'static str,
+    /// The host.
+    pub(crate) host: &'a Host,
+    /// The run.
+    pub(crate) id: &'a RunId,
+    /// Its plan.
+    pub(crate) plan: &'a Plan,
+    /// How many records its journal has so far.
+    pub(crate) seq: u64,
+    /// Knows the secrets that are live while the run is driven: none of them leaves.
+    pub(crate) scanner: &'a Arc<Scanner>,
+    /// Where metrics and trace go.
+    pub(crate) telemetry: &'a TelemetryArgs,
+}
+
 /// Sees every event of a run.
 pub(crate) struct Spectator<'p> {
     console: &'p mut Console,
     progress: ProgressView,
     events: Option<File>,
+    metrics: Option<MetricsFile>,
+    exporter: Option<Exporter>,
     id: RunId,
     seq: u64,
     began: Option<Timestamp>,
@@ -40,11 +62,23 @@ pub(crate) struct Spectator<'p> {
 }
 
 impl<'p> Spectator<'p> {
-    /// Begins to watch run `id`, whose journal has `seq` records so far. From now on nothing that `scanner` knows leaves.
-    pub(crate) fn new(program: &'p mut Program, id: &RunId, plan: &Plan, seq: u64, scanner: &Arc<Scanner>) -> Result<Self, CommandError> {
+    /// Begins to watch a drive of this process. Needs a Tokio runtime.
+    pub(crate) fn new(program: &'p mut Program, drive: &Drive<'_>) -> Result<Self, CommandError> {
+        let sieve = Sieve::new(drive.scanner.clone(), &drive.plan.header.source);
+        program.console.strain_with(sieve.clone());
+        let context = TraceContext::of(&program.environment, drive.id);
+        logging::drives(drive.id, &context.trace, &sieve);
+        let traced = Traced { command: drive.command, id: drive.id, seq: drive.seq, context };
+        let exporter = Exporter::new(traced, drive.telemetry, &program.environment, &sieve)?;
+        let metrics = drive.telemetry.metrics.as_deref();
+        let metrics = metrics.map(|path| MetricsFile::keep(path, &drive.host.state, drive.id, &drive.host.clock, &sieve));
+        let looking = Self::looking(program, drive.id, drive.plan, drive.seq)?;
+        Ok(Self { metrics, exporter, sieve, ..looking })
+    }
+
+    /// Begins to watch run `id`, driven by another process or at rest, from the journal's record `seq` on.
+    pub(crate) fn looking(program: &'p mut Program, id: &RunId, plan: &Plan, seq: u64) -> Result<Self, CommandError> {
         let Program { settings, console, .. } = program;
-        let sieve = Sieve::new(scanner.clone(), &plan.header.source);
-        console.strain_with(sieve.clone());
         let events = settings.events.as_deref().map(|path| {
             // The stream of a run goes on where the process before ended.
             let mut options = File::options();
@@ -54,9 +88,19 @@ impl<'p> Spectator<'p> {
                 .open(path)
                 .map_err(|error| CommandError::no(code::FILE_WRITE, format!("cannot write `{}`", path.display())).because(&error))
         });
-        // A stream of events on stdout takes the place of the progress.
-        let progress = ProgressView::new(settings.progress);
-        let mut spectator = Self { console, progress, events: events.transpose()?, id: id.clone(), seq, began: None, shown: None, sieve };
+        let mut spectator = Self {
+            console,
+            // A stream of events on stdout takes the place of the progress.
+            progress: ProgressView::new(settings.progress),
+            events: events.transpose()?,
+            metrics: None,
+            exporter: None,
+            id: id.clone(),
+            seq,
+            began: None,
+            shown: None,
+            sieve: Sieve::default(),
+        };
         spectator.write(&EventHeader::new(id, plan));
         Ok(spectator)
     }
@@ -66,31 +110,53 @@ impl<'p> Spectator<'p> {
         self.sieve.clone()
     }
 
-    /// Takes note of one event.
+    /// Takes note of one event and shows, now and then, where the run stands.
     pub(crate) fn see(&mut self, run: &Run, at: Timestamp, event: &Event) {
+        self.tell(run, at, event);
+        let pause = (run.plan().changes.len() as u64 / CHANGES_A_MILLISECOND).min(LONGEST_PAUSE);
+        let is_due = self.shown.is_none_or(|shown| at.0 >= shown.0 + pause);
+        if is_due || matches!(event, Event::Ended { .. }) {
+            self.show(run, at);
+        }
+    }
+
+    /// Takes note of one event.
+    pub(crate) fn tell(&mut self, run: &Run, at: Timestamp, event: &Event) {
         self.seq += 1;
         self.sieve.publish(run.plan());
         if !run.goes_forward() {
             self.sieve.goes_back();
         }
+        self.began.get_or_insert(at);
         if self.events.is_some() || self.console.output() == Output::Jsonl {
             let line = EventLine::new(&self.id, run.plan(), self.seq, at, event);
             self.write(&line);
         }
-        let began = *self.began.get_or_insert(at);
-        let pause = (run.plan().changes.len() as u64 / CHANGES_A_MILLISECOND).min(LONGEST_PAUSE);
-        let is_due = self.shown.is_none_or(|shown| at.0 >= shown.0 + pause);
-        if is_due || matches!(event, Event::Ended { .. }) {
-            self.shown = Some(at);
-            let standing = Standing { id: &self.id, run, head: String::new(), now: at, is_driven: true };
-            let console = &mut *self.console;
-            self.progress.show(&standing.snapshot(began), |line| console.note(line));
+        if let Some(exporter) = &mut self.exporter {
+            exporter.see(run, at, event);
         }
     }
 
-    /// Takes away what moves.
-    pub(crate) fn finish(mut self) {
+    /// Shows where the run stands.
+    pub(crate) fn show(&mut self, run: &Run, now: Timestamp) {
+        self.shown = Some(now);
+        let standing = Standing { id: &self.id, run, head: String::new(), began: self.began, now, is_driven: true };
+        let console = &mut *self.console;
+        self.progress.show(&standing.snapshot(), |line| console.note(line));
+    }
+
+    /// Takes away what moves, and writes what is left of metrics and trace.
+    pub(crate) async fn finish(mut self) {
         self.progress.finish();
+        // Neither is worth more than a word: the run is what its journal says.
+        if let Some(Err(problem)) = self.metrics.take().map(MetricsFile::finish) {
+            self.console.note(&format!("warning: the metrics are not up to date: {problem}"));
+        }
+        if let Some(exporter) = self.exporter.take()
+            && let Err(problem) = exporter.finish().await
+        {
+            self.console.note(&format!("warning: the trace is not complete: {problem}"));
+        }
     }
 
     fn write(&mut self, line: &impl Serialize) {

@@ -69,6 +69,56 @@ pub enum Event {
     GatePassed { step: StepNo },
     /// Old and new have both worked for longer than allowed.
     DualRunExpired {},
+
+    /// A plugin wrote a line for the person who watches; it changes nothing.
+    Logged {
+        step: StepNo,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        change: Option<ChangeNo>,
+        hook: HookKind,
+        level: LineLevel,
+        text: String,
+    },
+}
+
+/// The hooks by the names of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookKind {
+    /// Looks at a change's subject.
+    Capture,
+    /// Writes.
+    Apply,
+    /// Takes a write back.
+    Rollback,
+    /// Checks.
+    Verify,
+    /// Takes a sample for a probe.
+    Observe,
+}
+
+impl HookKind {
+    /// Its name in the contract and in the journal.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Capture => "capture",
+            Self::Apply => "apply",
+            Self::Rollback => "rollback",
+            Self::Verify => "verify",
+            Self::Observe => "observe",
+        }
+    }
+}
+
+/// How much a plugin's line matters. Lines for the plugin's author are not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LineLevel {
+    /// For the operator.
+    Info,
+    /// Something that the operator should look at.
+    Warn,
 }
 
 /// How a writing hook came back.
@@ -208,6 +258,7 @@ impl Event {
             Self::Rechecked { relation: Recheck::CheckFailed(detail) | Recheck::Inconclusive(detail), .. } => look(detail),
             Self::BackLooked { moved: Some(moved), .. } => look(moved),
             Self::Observed { detail, .. } => look(detail),
+            Self::Logged { text, .. } => look(text),
             Self::Rechecked { relation: Recheck::Same | Recheck::SourceMoved | Recheck::TargetMoved, .. }
             | Self::BackLooked { moved: None, .. }
             | Self::Started { .. }
@@ -247,6 +298,7 @@ impl Event {
             | Self::RollbackEnded { change, .. }
             | Self::BackCompared { change, .. }
             | Self::BackChecked { change, .. } => Some(*change),
+            Self::Logged { change, .. } => *change,
             Self::Started { .. }
             | Self::Resumed {}
             | Self::StopRequested {}

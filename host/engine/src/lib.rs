@@ -28,7 +28,7 @@ pub use canonical::{canonical, digest as canonical_digest, equal_outside, withou
 pub use change::{Action, ChangeBody, ChangeId, ChangeNo, Loss, Object};
 pub use command::{Command, Effect, Next, WaitReason};
 pub use digest::Digest;
-pub use event::{BackRelation, CheckResult, Ending, Event, Outcome, Proof, Recheck, Relation, Watched, is_refusal};
+pub use event::{BackRelation, CheckResult, Ending, Event, HookKind, LineLevel, Outcome, Proof, Recheck, Relation, Watched, is_refusal};
 pub use failure::{Failure, FailureCase};
 pub use manifest::{
     Cardinality, Catalog, Flow, LossCode, LossWeight, Manifest, Offer, Operation, Purpose, ResponseRule, Role, Route, RouteClass,

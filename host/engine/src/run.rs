@@ -5,6 +5,7 @@ mod agenda;
 mod backward;
 mod chain;
 mod forward;
+mod lines;
 mod outage;
 mod outlook;
 mod recheck;
@@ -20,6 +21,7 @@ use self::{
     agenda::Item,
     backward::Retreat,
     chain::Chains,
+    lines::LinesKept,
     rollout::StepState,
     sampling::Series,
     stage::{ChangeState, Stage},
@@ -63,6 +65,7 @@ pub struct Run {
     cause: Option<Cause>,
     retreat: Retreat,
     dual_run: DualRunState,
+    lines: LinesKept,
     pre_images_destroyed: bool,
     last: Timestamp,
     /// When a change last came to rest, or found its backend again.
@@ -124,6 +127,7 @@ impl Run {
             in_flight: 0,
             cause: None,
             dual_run: DualRunState::default(),
+            lines: LinesKept::default(),
             pre_images_destroyed: false,
             last: Timestamp(0),
             advanced: Timestamp(0),
@@ -165,6 +169,7 @@ impl Run {
             Event::Observed { step, probe, scope, verdict, detail } => self.observed(at, event, (*step, *probe, *scope), *verdict, detail),
             Event::GatePassed { step } => self.gate_passed(at, event, *step),
             Event::DualRunExpired {} => self.dual_run_expired(event),
+            Event::Logged { step, change, level, text, .. } => self.logged(event, (*step, *change), *level, text),
             about_a_change => {
                 let change = about_a_change.change().filter(|change| change.index() < self.changes.len());
                 let change = change.ok_or_else(|| self.illegal(event))?;

@@ -2,6 +2,7 @@
 
 mod batch;
 mod ledger;
+mod lines;
 mod look;
 mod movement;
 mod perform;
@@ -93,9 +94,11 @@ pub async fn drive(
     observer: Observer<'_>,
 ) -> Result<(Ending, Anchor), DriveError> {
     let (answers, incoming) = mpsc::channel(64);
-    let performer = Performer::new(run.plan().clone(), outfit.clone(), Answers(answers))
+    let (lines, logged) = mpsc::unbounded_channel();
+    let performer = Performer::new(run.plan().clone(), outfit.clone(), Answers { events: answers, lines })
         .map_err(|failure| DriveError::Illegal(IllegalEvent { event: "start".to_owned(), state: failure.to_string() }))?;
-    let mut driver = Driver { run, outfit, performer: Arc::new(performer), incoming, observer, tasks: JoinSet::new(), lags: false };
+    let tasks = JoinSet::new();
+    let mut driver = Driver { run, outfit, performer: Arc::new(performer), incoming, logged, observer, tasks, lags: false };
     let ending = driver.from_first(first, stop).await;
     // Nothing of this run may go on once its locks are gone.
     driver.tasks.shutdown().await;
@@ -109,6 +112,8 @@ struct Driver<'r> {
     outfit: Arc<Outfit>,
     performer: Arc<Performer>,
     incoming: mpsc::Receiver<Answer>,
+    /// Lines of plugins. Unbounded, because a plugin's call cannot wait; each call may log 16 KiB.
+    logged: mpsc::UnboundedReceiver<Event>,
     observer: Observer<'r>,
     tasks: JoinSet<()>,
     /// Records were made since the journal was last flushed here; who waits for his own has it written before.
@@ -161,6 +166,7 @@ impl Driver<'_> {
                             self.record(&Event::StopRequested {})?;
                         }
                         answer = self.incoming.recv() => self.take(answer.ok_or(DriveError::Lost)?)?,
+                        Some(line) = self.logged.recv() => self.note(line)?,
                         () = timer => {}
                         () = tokio::time::sleep(LONGEST_LAG), if self.lags => self.catch_up().await?,
                     }
@@ -204,6 +210,10 @@ impl Driver<'_> {
     }
 
     fn take(&mut self, answer: Answer) -> Result<(), DriveError> {
+        // What a call logged comes before its outcome.
+        while let Ok(line) = self.logged.try_recv() {
+            self.note(line)?;
+        }
         match answer {
             Answer::Event { event, durable } => {
                 let lsn = self.record(&event)?;
@@ -218,6 +228,27 @@ impl Driver<'_> {
         }
     }
 
+    /// Journals a plugin's line as far as there is room for it.
+    fn note(&mut self, line: Event) -> Result<(), DriveError> {
+        // Before it is cut to size: half a secret is not found.
+        let (line, withheld) = strained(&line, self.outfit.key.scanner(), self.run.plan());
+        if let Event::Logged { step, change, hook, level, text } = line.into_owned()
+            && let Some(text) = self.run.admit_line(level, text)
+        {
+            self.record(&Event::Logged { step, change, hook, level, text })?;
+        }
+        if withheld { self.stop_for_a_secret() } else { Ok(()) }
+    }
+
+    /// A secret should never get as far as a text. The way back is not held up by one.
+    fn stop_for_a_secret(&mut self) -> Result<(), DriveError> {
+        if !self.run.goes_forward() {
+            return Ok(());
+        }
+        tracing::error!("a text of a plugin or a backend held a secret: it was withheld, and the run stops at the next safe point");
+        self.record(&Event::StopRequested {}).map(drop)
+    }
+
     fn record(&mut self, event: &Event) -> Result<Lsn, DriveError> {
         let at = self.outfit.clock.now();
         let (event, withheld) = strained(event, self.outfit.key.scanner(), self.run.plan());
@@ -229,10 +260,8 @@ impl Driver<'_> {
         if let Some(change) = event.change() {
             self.performer.forget_if_at_rest(self.run, change);
         }
-        if withheld && self.run.goes_forward() {
-            // A secret should never get that far. The way back is not held up by one.
-            tracing::error!("a text of a plugin or a backend held a secret: it was withheld, and the run stops at the next safe point");
-            self.record(&Event::StopRequested {})?;
+        if withheld {
+            self.stop_for_a_secret()?;
         }
         Ok(lsn)
     }
@@ -264,19 +293,22 @@ enum Answer {
 
 /// A task's way to the driver.
 #[derive(Clone)]
-struct Answers(mpsc::Sender<Answer>);
+struct Answers {
+    events: mpsc::Sender<Answer>,
+    lines: mpsc::UnboundedSender<Event>,
+}
 
 impl Answers {
     async fn send(&self, event: Event) {
         // A driver that is gone broke off with an error; nobody waits for this answer.
-        let _ = self.0.send(Answer::Event { event, durable: None }).await;
+        let _ = self.events.send(Answer::Event { event, durable: None }).await;
     }
 
     /// Journals an event and waits until it is durable, and all that was appended before it.
     async fn send_durable(&self, journal: &Journal<Event>, event: Event) -> Result<(), Failure> {
         let (durable, number) = oneshot::channel();
         let gone = || broken_journal("the driver ended");
-        self.0.send(Answer::Event { event, durable: Some(durable) }).await.map_err(|_| gone())?;
+        self.events.send(Answer::Event { event, durable: Some(durable) }).await.map_err(|_| gone())?;
         let lsn = number.await.map_err(|_| gone())?;
         journal.sync(lsn).await.map_err(|error| broken_journal(&error.to_string()))
     }

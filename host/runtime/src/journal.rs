@@ -21,6 +21,7 @@
 //! printed at the end of a run and can be given back as an [`Anchor`].
 
 mod chain;
+mod tail;
 mod writer;
 
 use std::{
@@ -42,6 +43,7 @@ use crate::{
     sealed_log::SealedLog,
 };
 use chain::Chain;
+pub use tail::Tail;
 use writer::Writer;
 
 /// The longest line, in bytes. Events name values by digest and position; nothing in them is large.
@@ -190,7 +192,7 @@ impl<E: Serialize + DeserializeOwned> Journal<E> {
     }
 
     /// Appends an event. Cheap: nothing is written before somebody waits with [`Journal::sync`] or [`Journal::flush`],
-    /// or 256 KiB have gathered, or the journal is closed.
+    /// or 256 KiB have gathered, or a second is over, or the journal is closed.
     ///
     /// # Errors
     /// After any I/O error, that error; then nothing is appended any more.

@@ -1,6 +1,7 @@
 //! Planning, starting, resuming and rolling back: what the command line asks for.
 
 mod error;
+mod follow;
 mod prepare;
 mod retention;
 mod show;
@@ -12,6 +13,7 @@ use zeroize::Zeroizing;
 
 pub use self::{
     error::{DriftError, HostError},
+    follow::Followed,
     prepare::{Components, Prepared, catalog},
     show::Shown,
 };
@@ -19,7 +21,7 @@ use crate::{
     bodies::Bodies,
     clock::Clock,
     connection::Kinds,
-    disk::DiskError,
+    disk::{Disk, DiskError},
     drive::{Observer, Outfit, drive},
     entropy::Entropy,
     equipment::Equipment,
@@ -337,9 +339,13 @@ impl Host {
     }
 
     fn plan_text(&self, path: &Path) -> Result<String, HostError> {
-        let bytes = self.state.disk().read(path).map_err(DiskError::io("read", path))?;
-        String::from_utf8(bytes).map_err(|_| HostError::Plan { path: path.to_owned(), source: cutover_engine::PlanTextError::Cut })
+        plan_text(&**self.state.disk(), path)
     }
+}
+
+fn plan_text(disk: &dyn Disk, path: &Path) -> Result<String, HostError> {
+    let bytes = disk.read(path).map_err(DiskError::io("read", path))?;
+    String::from_utf8(bytes).map_err(|_| HostError::Plan { path: path.to_owned(), source: cutover_engine::PlanTextError::Cut })
 }
 
 /// What the wrapped key of a plan is for.

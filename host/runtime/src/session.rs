@@ -34,6 +34,12 @@ pub trait Ledger: Send + Sync {
     fn generated(&self) -> BoxFuture<'_, Result<(), Failure>>;
 }
 
+/// Takes down what a plugin logs while it drives a run.
+pub trait Notebook: Send + Sync {
+    /// Notes one line. It holds no live secret.
+    fn note(&self, level: LogLevel, line: &str);
+}
+
 /// What one call may do.
 pub struct Rights {
     /// The operation, for its flows.
@@ -56,6 +62,7 @@ pub struct Session {
     scope: Arc<Scope>,
     call: sealing::Call,
     ledger: Option<Arc<dyn Ledger>>,
+    notebook: Option<Arc<dyn Notebook>>,
     entropy: Arc<dyn crate::entropy::Entropy>,
     budget: Budget,
     label: String,
@@ -74,7 +81,14 @@ impl Session {
         label: String,
     ) -> Self {
         let call = scope.begin_call();
-        Self { rights, scope, call, ledger, entropy, budget: Budget::new(limits), label, seen: Mutex::default() }
+        Self { rights, scope, call, ledger, notebook: None, entropy, budget: Budget::new(limits), label, seen: Mutex::default() }
+    }
+
+    /// The same, with a place for the plugin's lines besides the program's own log.
+    #[must_use]
+    pub fn noting(mut self, notebook: Arc<dyn Notebook>) -> Self {
+        self.notebook = Some(notebook);
+        self
     }
 
     /// What the call did. Taken once, when it is over.
@@ -384,10 +398,15 @@ impl Powers for Session {
     }
 
     fn log(&self, level: LogLevel, message: &str) {
+        if let Some(notebook) = &self.notebook {
+            return notebook.note(level, message);
+        }
+        // What was granted in plain could be written here.
+        let message = if self.scope.shows_a_secret(message) { WITHHELD } else { message };
         match level {
-            LogLevel::Debug => tracing::debug!(target: "cutover::plugin", change = %self.label, "{message}"),
-            LogLevel::Info => tracing::info!(target: "cutover::plugin", change = %self.label, "{message}"),
-            LogLevel::Warn => tracing::warn!(target: "cutover::plugin", change = %self.label, "{message}"),
+            LogLevel::Debug => tracing::debug!(target: "cutover::plugin", call = %self.label, "{message}"),
+            LogLevel::Info => tracing::info!(target: "cutover::plugin", call = %self.label, "{message}"),
+            LogLevel::Warn => tracing::warn!(target: "cutover::plugin", call = %self.label, "{message}"),
         }
     }
 }

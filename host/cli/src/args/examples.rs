@@ -43,6 +43,9 @@ examples! {
     RESUME = "cutover resume 7f3a" "cutover resume 7f3a --max-wait 30m";
     ROLLBACK = "cutover rollback 7f3a --dry-run" "cutover rollback 7f3a --over 'copy/payments/db'";
     RUNS = "cutover runs list" "cutover runs show 7f3a";
+    RUNS_WATCH = "cutover runs watch last" "cutover runs watch 7f3a -o jsonl";
+    RUNS_LOGS = "cutover runs logs last --step copy" "cutover runs logs 7f3a --change 'copy/payments/db' -o jsonl";
+    RUNS_METRICS = "cutover runs metrics 7f3a" "cutover runs metrics > /var/lib/node_exporter/cutover.prom";
     RUNS_LIST = "cutover runs list" "cutover runs list --state /var/lib/cutover -o json";
     RUNS_SHOW = "cutover runs show 7f3a" "cutover runs show 7f3a -o json";
     RUNS_PRE_IMAGE = "cutover runs pre-image 7f3a 'copy/payments/db'" "cutover runs pre-image 7f3a 'copy/payments/db' --out before.json";

@@ -39,6 +39,9 @@ pub struct GlobalArgs {
     /// More about what happens inside; twice for all of it [env: RUST_LOG]
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Form of the log on stderr [env: CUTOVER_LOG_FORMAT] [default: text]
+    #[arg(long, global = true, value_enum, value_name = "FORM")]
+    pub log_format: Option<LogFormat>,
     /// Where the key of the state folder comes from: env:NAME, file:PATH or exec:COMMAND [env: CUTOVER_KEY]
     ///
     /// Without it a key file is made in the state folder, readable by you alone.
@@ -71,6 +74,16 @@ pub enum ProgressStyle {
     Plain,
     /// Nothing
     None,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people
+    #[default]
+    Text,
+    /// An object a line, with run, step, change and trace where they are known
+    Json,
 }
 
 /// What was asked for, read from arguments that did not parse: help and usage errors must have the right form too.

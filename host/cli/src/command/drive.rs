@@ -47,7 +47,8 @@ pub(super) async fn stop(stops: Stops, sieve: Sieve) {
 
 /// Shows how a run came to rest.
 pub(super) fn rested(program: &mut Program, host: &Host, rested: &Rested, stops: &Stops, (sieve, wish): (&Sieve, Wish)) -> Outcome {
-    let standing = Standing { id: &rested.id, run: &rested.run, head: rested.head.to_string(), now: host.clock.now(), is_driven: false };
+    let standing =
+        Standing { id: &rested.id, run: &rested.run, head: rested.head.to_string(), began: None, now: host.clock.now(), is_driven: false };
     let bodies = host.bodies(&rested.id, &standing.open()).unwrap_or_default();
     let mut view = standing.view(&bodies);
     view.exit = match (view.ending, wish) {

@@ -7,7 +7,7 @@ use crate::{
     host,
     host_error::{broken_off, refused},
     program::Program,
-    spectator::{Spectator, Stops},
+    spectator::{Drive, Spectator, Stops},
 };
 
 /// Goes on with a run that came to rest or whose process died.
@@ -20,12 +20,21 @@ pub(super) fn perform(program: &mut Program, args: &ResumeArgs) -> Outcome {
     threads.block_on(async {
         let stops = Stops::listen(&program.settings)?;
         let opened = stops.unless_stopped(host.reopen(&id, anchor)).await?.map_err(refused)?;
-        let mut spectator = Spectator::new(program, &id, opened.run().plan(), opened.head().n, opened.scanner())?;
+        let drive = Drive {
+            command: "resume",
+            host: &host,
+            id: &id,
+            plan: opened.run().plan(),
+            seq: opened.head().n,
+            scanner: opened.scanner(),
+            telemetry: &args.telemetry,
+        };
+        let mut spectator = Spectator::new(program, &drive)?;
         let sieve = spectator.sieve();
         let stop = drive::stop(stops.clone(), sieve.clone());
         let observer = Box::new(|run: &_, at, event: &_| spectator.see(run, at, event));
         let ended = host.resume_opened(opened, stop, observer).await;
-        spectator.finish();
+        spectator.finish().await;
         let rested = ended.map_err(|error| broken_off(error, &id))?;
         drive::rested(program, &host, &rested, &stops, (&sieve, Wish::Forward))
     })

@@ -16,7 +16,7 @@ use crate::{
     question,
     rehearsal::Rehearsal,
     report::{palette, printable, standing},
-    spectator::{Spectator, Stops},
+    spectator::{Drive, Spectator, Stops},
 };
 
 /// Takes a run back, or with `--dry-run` shows what that would do.
@@ -42,12 +42,21 @@ pub(super) fn perform(program: &mut Program, args: &RollbackArgs) -> Outcome {
             question::confirmed(&stops, "Take this back?").await?;
         }
         let opened = stops.unless_stopped(host.reopen(&id, anchor)).await?.map_err(refused)?;
-        let mut spectator = Spectator::new(program, &id, opened.run().plan(), opened.head().n, opened.scanner())?;
+        let drive = Drive {
+            command: "rollback",
+            host: &host,
+            id: &id,
+            plan: opened.run().plan(),
+            seq: opened.head().n,
+            scanner: opened.scanner(),
+            telemetry: &args.telemetry,
+        };
+        let mut spectator = Spectator::new(program, &drive)?;
         let sieve = spectator.sieve();
         let stop = drive::stop(stops.clone(), sieve.clone());
         let observer = Box::new(|run: &_, at, event: &_| spectator.see(run, at, event));
         let ended = host.roll_back_opened(opened, &args.over, stop, observer).await;
-        spectator.finish();
+        spectator.finish().await;
         let rested = ended.map_err(|error| broken_off(error, &id))?;
         drive::rested(program, &host, &rested, &stops, (&sieve, Wish::Back))
     })

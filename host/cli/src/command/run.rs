@@ -10,7 +10,7 @@ use super::{
     plan,
 };
 use crate::{
-    args::RunArgs,
+    args::{RunArgs, TelemetryArgs},
     error::{CommandError, Outcome, code},
     exit_code::ExitCode,
     host,
@@ -19,7 +19,7 @@ use crate::{
     program::Program,
     question,
     report::plan::PlanView,
-    spectator::{Spectator, Stops},
+    spectator::{Drive, Spectator, Stops},
     workflow_file,
 };
 
@@ -66,7 +66,7 @@ fn of_workflow(program: &mut Program, args: &RunArgs) -> Outcome {
             question::confirmed(&stops, "Perform this plan?").await?;
         }
         // Another run may have held the target while this one was planned, and whoever was asked may have taken an hour.
-        start(program, &host, prepared, &stops).await
+        start(program, &host, prepared, (&stops, &args.telemetry)).await
     })
 }
 
@@ -86,7 +86,7 @@ fn of_plan(program: &mut Program, args: &RunArgs) -> Outcome {
     threads.block_on(async {
         let stops = Stops::listen(&program.settings)?;
         let prepared = stops.unless_stopped(host.read_plan(&args.file, |digest| path.component(digest))).await?.map_err(refused)?;
-        start(program, &host, prepared, &stops).await
+        start(program, &host, prepared, (&stops, &args.telemetry)).await
     })
 }
 
@@ -109,15 +109,16 @@ fn plugin_path(program: &Program, file: &Path, plan: &Plan) -> PluginPath {
     PluginPath::new(&program.settings, &program.environment).after(named.chain([beside(file)]))
 }
 
-async fn start(program: &mut Program, host: &Host, prepared: Prepared, stops: &Stops) -> Outcome {
+async fn start(program: &mut Program, host: &Host, prepared: Prepared, (stops, telemetry): (&Stops, &TelemetryArgs)) -> Outcome {
     let id = host.new_id();
     program.console.note(&format!("run {id}"));
-    let mut spectator = Spectator::new(program, &id, &prepared.plan, 0, prepared.key.scanner())?;
+    let drive = Drive { command: "run", host, id: &id, plan: &prepared.plan, seq: 0, scanner: prepared.key.scanner(), telemetry };
+    let mut spectator = Spectator::new(program, &drive)?;
     let sieve = spectator.sieve();
     let stop = drive::stop(stops.clone(), sieve.clone());
     let observer = Box::new(|run: &_, at, event: &_| spectator.see(run, at, event));
     let ended = host.start(id.clone(), prepared, true, stop, observer).await;
-    spectator.finish();
+    spectator.finish().await;
     let rested = ended.map_err(|error| broken_off(error, &id))?;
     drive::rested(program, host, &rested, stops, (&sieve, Wish::Forward))
 }

@@ -1,4 +1,8 @@
-//! `cutover runs list`, `runs show` and `runs pre-image`.
+//! `cutover runs list`, `runs show` and `runs pre-image`; the others have files of their own.
+
+pub(super) mod logs;
+pub(super) mod metrics;
+pub(super) mod watch;
 
 use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
@@ -99,23 +103,32 @@ pub(super) fn show(program: &mut Program, run: &str, anchor: &AnchorArgs) -> Out
     let id = host::find_run(host.as_ref(), run, &program.settings.state)?;
     let Some(host) = host else { return Err(CommandError::defect("a run was found without a state folder")) };
     let shown = host.show(&id, drive::anchor(anchor)?, |_, _, _| {}).map_err(refused)?;
-    let standing = standing(&host, &shown);
-    let bodies = host.bodies(&id, &standing.open()).unwrap_or_default();
+    answer(program, &host, &standing(&host, &shown), None)
+}
+
+/// Says where a run stands, and exits as the run itself would have, or with `exit`.
+fn answer(program: &mut Program, host: &Host, standing: &Standing<'_>, exit: Option<ExitCode>) -> Outcome {
+    let bodies = host.bodies(standing.id, &standing.open()).unwrap_or_default();
     let mut view = standing.view(&bodies);
     if view.dual_run.as_ref().is_some_and(|dual_run| dual_run.expired) && view.exit != ExitCode::Stuck {
         view.exit = ExitCode::No;
     }
+    view.exit = exit.unwrap_or(view.exit);
     program.console.answer(&view.text())?;
     program.console.document(&view)?;
     Ok(view.exit)
 }
 
 fn standing<'s>(host: &Host, shown: &'s Shown) -> Standing<'s> {
-    let now = host.clock.now();
-    // Taking the lock for a moment is the one way to know whether a process has it.
-    let is_driven = shown.run.ending().is_none()
-        && host.state.run(&shown.id).is_ok_and(|folder| matches!(folder.lock(&host.locks, now), Err(LockError::Held { .. })));
-    Standing { id: &shown.id, run: &shown.run, head: shown.head.to_string(), now, is_driven }
+    let is_driven = shown.run.ending().is_none() && is_driven(host, &shown.id);
+    let (run, head, now) = (&shown.run, shown.head.to_string(), host.clock.now());
+    Standing { id: &shown.id, run, head, began: shown.began, now, is_driven }
+}
+
+/// Whether a process has the run. Taking the lock for a moment is the one way to know it.
+fn is_driven(host: &Host, id: &RunId) -> bool {
+    let locked = host.state.run(id).map(|folder| folder.lock(&host.locks, host.clock.now()));
+    matches!(locked, Ok(Err(LockError::Held { .. })))
 }
 
 /// Shows what is stored of a change's pre-image, or writes the values to a new file.

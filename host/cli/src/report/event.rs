@@ -59,6 +59,15 @@ impl EventLine {
     }
 }
 
+/// The step that an event belongs to; nothing if it belongs to the run as a whole.
+#[must_use]
+pub fn step_of(plan: &Plan, event: &Event) -> Option<StepNo> {
+    match event {
+        Event::Observed { step, .. } | Event::GatePassed { step } | Event::Logged { step, .. } => Some(*step),
+        other => other.change().map(|change| plan.change(change).step),
+    }
+}
+
 fn name_everything(plan: &Plan, fields: &mut Map<String, Value>) {
     if let Some(change) = fields.get("change").and_then(number).map(ChangeNo).filter(|change| change.index() < plan.changes.len()) {
         fields.insert("step".to_owned(), json!(plan.step(plan.change(change).step).id));
@@ -85,7 +94,8 @@ fn number(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
-fn time(at: Timestamp) -> String {
+/// RFC 3339 in UTC with milliseconds.
+pub(crate) fn time(at: Timestamp) -> String {
     let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
     jiff::Timestamp::from_millisecond(millis).map_or_else(|_| at.to_string(), |time| time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }

@@ -19,6 +19,8 @@ pub struct Standing<'r> {
     pub run: &'r Run,
     /// The end of its journal, as an anchor is written.
     pub head: String,
+    /// When its first event was, or the first that this process saw.
+    pub began: Option<Timestamp>,
     /// The time.
     pub now: Timestamp,
     /// Whether a process drives it right now.
@@ -77,10 +79,11 @@ impl Standing<'_> {
         }
     }
 
-    /// Each step with its counts, for a run under way that began at `since`.
+    /// Each step with its counts, for a run under way.
     #[must_use]
-    pub fn snapshot(&self, since: Timestamp) -> Snapshot {
-        Snapshot { steps: self.run.steps().map(|step| self.step_progress(&step)).collect(), elapsed: self.now.since(since) }
+    pub fn snapshot(&self) -> Snapshot {
+        let elapsed = self.now.since(self.began.unwrap_or(self.now));
+        Snapshot { steps: self.run.steps().map(|step| self.step_progress(&step)).collect(), elapsed }
     }
 
     fn cause(&self) -> Option<CauseView> {

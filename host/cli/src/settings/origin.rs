@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Settings, deciding_variable};
 use crate::{
-    args::{ColorWhen, GlobalArgs, Output, ProgressStyle},
+    args::{ColorWhen, GlobalArgs, LogFormat, Output, ProgressStyle},
     environment::Environment,
 };
 
@@ -76,6 +76,11 @@ pub(super) fn list(settings: &Settings, args: &GlobalArgs, environment: &Environ
         setting("progress", json!(progress_word(settings.progress)), progress),
         setting("quiet", json!(settings.quiet), option_or(settings.quiet, "--quiet", Origin::Default)),
         setting("verbose", json!(settings.verbosity), option_or(settings.verbosity > 0, "--verbose", Origin::Default)),
+        setting(
+            "log-format",
+            json!(log_format_word(settings.log_format)),
+            option_or(args.log_format.is_some(), "--log-format", variable("CUTOVER_LOG_FORMAT")),
+        ),
         setting("key", json!(key), option_or(args.key.is_some(), "--key", variable("CUTOVER_KEY"))),
         setting("input", json!(settings.asks), option_or(args.no_input, "--no-input", Origin::Terminal)),
     ]);
@@ -86,6 +91,13 @@ fn color(when: ColorWhen, environment: &Environment) -> Origin {
     match when {
         ColorWhen::Always | ColorWhen::Never => Origin::Option("--color"),
         ColorWhen::Auto => deciding_variable(environment).map_or(Origin::Terminal, Origin::Variable),
+    }
+}
+
+fn log_format_word(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::site::{GATE, Site, probed_at, silent_server};
 
 /// A run that waits at its gate, as its process.
-fn waiting(site: &Site) -> (Child, BufReader<ChildStderr>) {
+pub(crate) fn waiting(site: &Site) -> (Child, BufReader<ChildStderr>) {
     let mut child = site.command("run w.toml --yes --max-wait 2h -o json").spawn().expect("the program starts");
     let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
     read_until(&mut lines, "ok    copy");
@@ -22,13 +22,13 @@ fn document(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("a small number")).expect("a process");
     kill_process(pid, signal).expect("a signal");
 }
 
 /// Reads until a line holds `words`.
-fn read_until(lines: &mut BufReader<ChildStderr>, words: &str) {
+pub(crate) fn read_until(lines: &mut BufReader<ChildStderr>, words: &str) {
     let (mut line, mut all) = (String::new(), String::new());
     while !line.contains(words) {
         line.clear();

@@ -1,8 +1,13 @@
 //! Whole runs as people and scripts meet them: files move into an encrypted store, with the real plugins.
 
+mod completion;
 mod disk;
+mod documents;
 mod interruption;
+mod metrics;
 mod site;
+mod trace;
+mod watching;
 
 use std::process::Output;
 

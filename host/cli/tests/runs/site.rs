@@ -129,6 +129,13 @@ connections = {{ source = "legacy" }}
         document
     }
 
+    /// As [`Self::cutover`], with each line on stdout.
+    pub(crate) fn lines(&self, line: &str, exit: i32) -> Vec<Value> {
+        let output = self.cutover(&format!("{line} -o jsonl"), exit);
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
     pub(crate) fn is_as_before(&self) -> bool {
         self.path("legacy/app.env").exists() && !self.path("store/app/DB_PASSWORD.json.age").exists()
     }

@@ -4,6 +4,7 @@ mod backward;
 mod draft;
 mod foreign;
 mod forward;
+mod lines;
 mod outage;
 mod random;
 mod world;

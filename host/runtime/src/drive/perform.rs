@@ -8,8 +8,8 @@ use std::{
 };
 
 use cutover_engine::{
-    ChangeBody, ChangeNo, CheckResult, Command, Event, Failure, FailureCase, Operation, Outcome, Phase, Plan, PlannedOperation, Proof, Run,
-    Span, StepNo, Verdict,
+    ChangeBody, ChangeNo, CheckResult, Command, Event, Failure, FailureCase, HookKind, Operation, Outcome, Phase, Plan, PlannedOperation,
+    Proof, Run, Span, StepNo, Verdict,
 };
 use futures_util::FutureExt as _;
 
@@ -17,6 +17,7 @@ use super::{
     Answer, Answers, Memories, Outfit,
     batch::{Batch, Batches},
     ledger::ChangeLedger,
+    lines::Lines,
     probe::Prober,
 };
 use crate::{
@@ -32,7 +33,7 @@ use crate::{
 pub(super) struct Performer {
     pub(super) plan: Arc<Plan>,
     pub(super) outfit: Arc<Outfit>,
-    answers: Answers,
+    pub(super) answers: Answers,
     memories: Memories,
     steps: Vec<Option<StepTools>>,
     pub(super) probers: Vec<Vec<Prober>>,
@@ -65,6 +66,17 @@ pub(super) enum HookName {
     Verify(Stage),
 }
 
+impl HookName {
+    const fn kind(self) -> HookKind {
+        match self {
+            Self::Capture => HookKind::Capture,
+            Self::Apply => HookKind::Apply,
+            Self::Rollback => HookKind::Rollback,
+            Self::Verify(_) => HookKind::Verify,
+        }
+    }
+}
+
 impl Performer {
     pub(super) fn new(plan: Arc<Plan>, outfit: Arc<Outfit>, answers: Answers) -> Result<Self, Failure> {
         let mut steps = Vec::with_capacity(plan.header.steps.len());
@@ -93,11 +105,11 @@ impl Performer {
         let event = AssertUnwindSafe(self.event_of(command, batch)).catch_unwind().await;
         // Whatever the event says then, it was made of a log that somebody changed.
         if let Some(error) = self.outfit.sealed.damage() {
-            return drop(answers.0.send(Answer::Damaged(error)).await);
+            return drop(answers.events.send(Answer::Damaged(error)).await);
         }
         match event {
             Ok(event) => answers.send(event).await,
-            Err(_) => drop(answers.0.send(Answer::Panicked).await),
+            Err(_) => drop(answers.events.send(Answer::Panicked).await),
         }
     }
 
@@ -191,8 +203,15 @@ impl Performer {
             keep_raw: name == HookName::Capture && hands.memory.remembered().pre_image.is_none(),
         };
         let label = self.plan.name_of(hands.change);
-        let session =
-            Arc::new(Session::new(rights, hands.memory.scope.clone(), ledger, self.outfit.entropy.clone(), self.outfit.limits, label));
+        let lines = Lines {
+            answers: self.answers.clone(),
+            plan: self.plan.clone(),
+            step: self.plan.change(hands.change).step,
+            change: Some(hands.change),
+            hook: name.kind(),
+        };
+        let session = Session::new(rights, hands.memory.scope.clone(), ledger, self.outfit.entropy.clone(), self.outfit.limits, label);
+        let session = Arc::new(session.noting(Arc::new(lines)));
         let context = self.context(hands, name, attempt);
         let call = call(context, hands.planned.operation.clone(), hands.body.clone());
         let timeout = Duration::from_millis(hands.planned.timeout.0);

@@ -2,11 +2,14 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use cutover_engine::{ChangeBody, Event, Expression, Failure, Operation, Plan, PlannedProbe, Scope as Values, StepNo, Verdict};
+use cutover_engine::{
+    ChangeBody, Event, Expression, Failure, HookKind, Operation, Plan, PlannedProbe, Scope as Values, StepNo, Verdict, Watched,
+};
 use serde_json::Value;
 
 use super::{
     Outfit,
+    lines::Lines,
     perform::{Performer, defect},
 };
 use crate::{
@@ -46,14 +49,14 @@ impl Prober {
 
 impl Performer {
     /// One sample.
-    pub(super) async fn observe(&self, step: StepNo, probe: u32, scope: cutover_engine::Watched, sample: u32) -> Event {
+    pub(super) async fn observe(&self, step: StepNo, probe: u32, scope: Watched, sample: u32) -> Event {
         let body = match scope {
-            cutover_engine::Watched::Change(change) => self.outfit.bodies.read(change).map(Some).map_err(|error| defect(error.to_string())),
+            Watched::Change(change) => self.outfit.bodies.read(change).map(Some).map_err(|error| defect(error.to_string())),
             _ => Ok(None),
         };
         let prober = &self.probers[step.index()][probe as usize];
         let result = match body {
-            Ok(body) => self.sample(prober, step, sample, body).await,
+            Ok(body) => self.sample(prober, (step, scope), sample, body).await,
             Err(failure) => Err(failure),
         };
         let (verdict, detail) = match result {
@@ -64,7 +67,17 @@ impl Performer {
         Event::Observed { step, probe, scope, verdict, detail }
     }
 
-    async fn sample(&self, prober: &Prober, step: StepNo, sample: u32, change: Option<ChangeBody>) -> Result<Value, Failure> {
+    async fn sample(
+        &self,
+        prober: &Prober,
+        (step, watched): (StepNo, Watched),
+        sample: u32,
+        change: Option<ChangeBody>,
+    ) -> Result<Value, Failure> {
+        let watched = match watched {
+            Watched::Change(change) => Some(change),
+            Watched::Cohort(_) | Watched::Step => None,
+        };
         let label = format!("{} probe {}", self.plan.step(step).id, prober.operation.name);
         let rights = Rights {
             operation: prober.operation.clone(),
@@ -75,7 +88,9 @@ impl Performer {
             keep_raw: false,
         };
         let scope = Scope::new(self.outfit.key.clone(), label.clone());
-        let session = Arc::new(Session::new(rights, scope, None, self.outfit.entropy.clone(), self.outfit.limits, label));
+        let lines = Lines { answers: self.answers.clone(), plan: self.plan.clone(), step, change: watched, hook: HookKind::Observe, scanner: self.outfit.key.scanner().clone() };
+        let session = Session::new(rights, scope, None, self.outfit.entropy.clone(), self.outfit.limits, label);
+        let session = Arc::new(session.noting(Arc::new(lines)));
         let now = self.outfit.clock.now();
         let context = HookContext {
             run: self.outfit.id.to_string(),

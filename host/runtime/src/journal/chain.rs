@@ -1,7 +1,7 @@
 //! The chain of lines: how a line gets its hash, and how a file of them is checked.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Seek as _, SeekFrom},
     path::Path,
 };
 
@@ -96,52 +96,84 @@ pub(super) fn read<E: DeserializeOwned>(
     disk: &dyn Disk,
     path: &Path,
     anchor: Option<Anchor>,
-    mut each: impl FnMut(Record<E>) -> Result<(), String>,
+    each: impl FnMut(Record<E>) -> Result<(), String>,
 ) -> Result<(Opened, u64), JournalError> {
-    let file = disk.open_read(path).map_err(DiskError::io("open", path))?;
-    let file = Sequential::new(file).map_err(|error| JournalError::read(path, error))?;
-    let mut lines = Lines { file: BufReader::with_capacity(1024 * 1024, file), line: Vec::new(), whole: 0 };
-    let mut chain = Chain::new();
-    let mut header = None;
-    let mut anchored = anchor.is_none();
-    let mut torn_tail = false;
-    loop {
-        let corrupt = |reason: String| JournalError::Corrupt { path: path.to_owned(), line: chain.lines + 1, reason };
-        match lines.next().map_err(|error| JournalError::read(path, error))? {
-            End::Line => {}
-            End::File => break,
-            End::Torn => {
-                // A record that is whole but for a wrong line end was written once: somebody changed that byte.
-                lines.line.pop();
-                if chain.clone().check(&mut lines.line).is_ok() {
-                    return Err(corrupt("its line end was changed".to_owned()));
-                }
-                torn_tail = true;
-                break;
-            }
-            End::TooLong => return Err(corrupt("it is longer than 4 MiB".to_owned())),
-        }
-        let number = chain.next();
-        let mut checked = chain.clone();
-        checked.check(&mut lines.line).map_err(|reason| corrupt(reason.to_owned()))?;
-        if header.is_none() {
-            header = Some(parse_header(&lines.line).map_err(corrupt)?);
-        } else {
-            let record: Record<E> =
-                serde_json::from_slice(&lines.line).map_err(|error| corrupt(format!("it is no record of this version: {error}")))?;
-            if record.n != number {
-                return Err(corrupt(format!("it says to be record {} but is {number}", record.n)));
-            }
-            each(record).map_err(corrupt)?;
-        }
-        chain = checked;
-        anchored |= anchor == Some(chain.head());
-    }
-    let header =
-        header.ok_or_else(|| JournalError::Corrupt { path: path.to_owned(), line: 1, reason: "the first line is missing".to_owned() })?;
+    let mut place = Place::new(anchor);
+    let torn_tail = place.advance(disk, path, each)?;
+    let header = place.header.ok_or_else(|| JournalError::Corrupt {
+        path: path.to_owned(),
+        line: 1,
+        reason: "the first line is missing".to_owned(),
+    })?;
     match anchor {
-        Some(anchor) if !anchored => Err(JournalError::Anchor { path: path.to_owned(), anchor, head: chain.head() }),
-        _ => Ok((Opened { header, head: chain.head(), torn_tail }, lines.whole)),
+        Some(anchor) if !place.anchored => Err(JournalError::Anchor { path: path.to_owned(), anchor, head: place.chain.head() }),
+        _ => Ok((Opened { header, head: place.chain.head(), torn_tail }, place.whole)),
+    }
+}
+
+/// How far a journal was read.
+pub(super) struct Place {
+    pub(super) chain: Chain,
+    pub(super) header: Option<Header>,
+    /// Bytes of the whole lines so far, with their ends.
+    whole: u64,
+    anchor: Option<Anchor>,
+    anchored: bool,
+}
+
+impl Place {
+    pub(super) fn new(anchor: Option<Anchor>) -> Self {
+        Self { chain: Chain::new(), header: None, whole: 0, anchored: anchor.is_none(), anchor }
+    }
+
+    /// Checks what follows and hands out its records; says whether the last line was incomplete. After an error the place is
+    /// that before the line that is wrong.
+    pub(super) fn advance<E: DeserializeOwned>(
+        &mut self,
+        disk: &dyn Disk,
+        path: &Path,
+        mut each: impl FnMut(Record<E>) -> Result<(), String>,
+    ) -> Result<bool, JournalError> {
+        let file = disk.open_read(path).map_err(DiskError::io("open", path))?;
+        let mut file = Sequential::new(file).map_err(|error| JournalError::read(path, error))?;
+        if file.end() < self.whole {
+            let reason = "the file ends before it: lines that were read are gone".to_owned();
+            return Err(JournalError::Corrupt { path: path.to_owned(), line: self.chain.lines + 1, reason });
+        }
+        file.seek(SeekFrom::Start(self.whole)).map_err(|error| JournalError::read(path, error))?;
+        let mut lines = Lines { file: BufReader::with_capacity(1024 * 1024, file), line: Vec::new(), whole: self.whole };
+        loop {
+            let corrupt = |reason: String| JournalError::Corrupt { path: path.to_owned(), line: self.chain.lines + 1, reason };
+            match lines.next().map_err(|error| JournalError::read(path, error))? {
+                End::Line => {}
+                End::File => return Ok(false),
+                End::Torn => {
+                    // A record that is whole but for a wrong line end was written once: somebody changed that byte.
+                    lines.line.pop();
+                    if self.chain.clone().check(&mut lines.line).is_ok() {
+                        return Err(corrupt("its line end was changed".to_owned()));
+                    }
+                    return Ok(true);
+                }
+                End::TooLong => return Err(corrupt("it is longer than 4 MiB".to_owned())),
+            }
+            let number = self.chain.next();
+            let mut checked = self.chain.clone();
+            checked.check(&mut lines.line).map_err(|reason| corrupt(reason.to_owned()))?;
+            if self.header.is_none() {
+                self.header = Some(parse_header(&lines.line).map_err(corrupt)?);
+            } else {
+                let record: Record<E> =
+                    serde_json::from_slice(&lines.line).map_err(|error| corrupt(format!("it is no record of this version: {error}")))?;
+                if record.n != number {
+                    return Err(corrupt(format!("it says to be record {} but is {number}", record.n)));
+                }
+                each(record).map_err(corrupt)?;
+            }
+            self.chain = checked;
+            self.whole = lines.whole;
+            self.anchored |= self.anchor == Some(self.chain.head());
+        }
     }
 }
 

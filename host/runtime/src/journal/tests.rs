@@ -377,3 +377,36 @@ fn threads_append_without_gaps() {
     let head = journal.close().unwrap();
     assert_eq!((head.n, show(&disk, Some(head)).1.len()), (800, 800));
 }
+
+#[test]
+fn a_tail_reads_each_whole_line_once_while_the_journal_grows() {
+    let disk = disk();
+    let (journal, _sealed) = create(&disk);
+    let mut tail = Tail::<Event>::new(Arc::new(disk.clone()), path());
+    let mut seen = Vec::new();
+    let mut read_on = |tail: &mut Tail<Event>| {
+        let read = tail.read_on(|record| {
+            seen.push(record.n);
+            Ok(())
+        });
+        read.map(|()| std::mem::take(&mut seen))
+    };
+    assert_eq!(read_on(&mut tail).unwrap(), [] as [u64; 0]);
+    assert_eq!(tail.header(), Some(&header()));
+    journal.append(Timestamp(1), &Event::Note("a".to_owned())).unwrap();
+    journal.append(Timestamp(2), &Event::Note("b".to_owned())).unwrap();
+    let head = journal.close().unwrap();
+    // The last line is half there: it is left for the next time.
+    let whole = disk.read(&path()).unwrap();
+    disk.write_atomic(&path(), &whole[..whole.len() - 7]).unwrap();
+    assert_eq!(read_on(&mut tail).unwrap(), [1]);
+    disk.write_atomic(&path(), &whole).unwrap();
+    assert_eq!(read_on(&mut tail).unwrap(), [2]);
+    assert_eq!(tail.head(), head);
+    assert_eq!(read_on(&mut tail).unwrap(), [] as [u64; 0]);
+    // Lines that were read may not go, and what comes must fit them.
+    disk.write_atomic(&path(), &whole[..whole.len() - 7]).unwrap();
+    assert!(matches!(read_on(&mut tail), Err(JournalError::Corrupt { line: 4, .. })));
+    disk.write_atomic(&path(), &[&whole[..], &whole[..]].concat()).unwrap();
+    assert!(matches!(read_on(&mut tail), Err(JournalError::Corrupt { line: 4, .. })));
+}

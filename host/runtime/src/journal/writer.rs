@@ -18,6 +18,9 @@ use crate::{
 
 /// So much is gathered in memory before it is written unasked.
 const GATHER_BYTES: usize = 256 * 1024;
+/// Nothing stays in memory for longer, also if nobody waits for it: who follows the journal of a run that waits sees its
+/// last events, too.
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     path: PathBuf,
@@ -76,8 +79,9 @@ impl Writer {
         line.extend_from_slice(event);
         line.push(b'}');
         queue.chain.close(&mut line);
+        let is_first = queue.pending.is_empty();
         queue.pending.extend_from_slice(&line);
-        if queue.pending.len() >= GATHER_BYTES {
+        if is_first || queue.pending.len() >= GATHER_BYTES {
             self.work.notify_one();
         }
         Ok(Lsn(number))
@@ -137,7 +141,10 @@ impl Writer {
         loop {
             let (batch, round, last, closed) = {
                 let is_idle = |queue: &mut Queue| queue.requested == done && queue.pending.len() < GATHER_BYTES && !queue.closed;
-                let queue = self.work.wait_while(self.queue(), is_idle).expect("no thread panics while it holds the queue");
+                let is_empty = |queue: &mut Queue| queue.pending.is_empty() && is_idle(queue);
+                let queue = self.work.wait_while(self.queue(), is_empty).expect("no thread panics while it holds the queue");
+                let queue =
+                    self.work.wait_timeout_while(queue, LONGEST_DELAY, is_idle).expect("no thread panics while it holds the queue").0;
                 let mut queue = self.gather(queue, done, took);
                 (std::mem::take(&mut queue.pending), queue.requested, queue.chain.head().n, queue.closed)
             };

@@ -55,6 +55,12 @@ impl Scope {
         Arc::new(Self { key, label, state: Mutex::default() })
     }
 
+    /// Whether a live secret stands in `text`.
+    #[must_use]
+    pub fn shows_a_secret(&self, text: &str) -> bool {
+        self.key.scanner().hit(text.as_bytes())
+    }
+
     /// The sealing side of one hook call. It remembers which tokens came out of responses of that very call.
     #[must_use]
     pub fn begin_call(self: &Arc<Self>) -> Call {
