@@ -55,7 +55,7 @@ fn short_help_of_the_program() {
       graph        Draw the steps of a workflow and what waits for what
       schema       Print or write the JSON Schema of workflow files
       plan         Show what a workflow would do; writes nothing anywhere
-      doctor       Compare what the credentials of a workflow can do with what its steps need
+      doctor       Find what is wrong with the state folder, and with the credentials of a workflow
       run          Plan, ask and perform a workflow, or perform a saved plan
       resume       Go on with a run that was stopped, paused, killed or left waiting
       rollback     Take back what a run has done, newest first, each change checked
@@ -65,6 +65,7 @@ fn short_help_of_the_program() {
       config       Show the settings that count
       completions  Print a completion script for a shell
       man          Print the manual page, or write those of all commands
+      demo-app     Answer as the application of `cutover init --template demo`
 
     Options:
       -h, --help     Print help (see more with '--help')
@@ -134,7 +135,8 @@ fn long_help_of_run() {
               Folder with plugins; can be repeated [env: CUTOVER_PLUGIN_PATH]
               
               Searched in this order: these folders, those of the variable, the folder of the program,
-              and target/plugins of the checkout that the program was built in.
+              lib/cutover/plugins of the archive that it was unpacked from, target/plugins of the checkout
+              that it was built in, and the program itself if it was installed by cargo.
 
       -o, --output <OUTPUT>
               Form of the answer on stdout. json and jsonl are valid on every way out, failures included
@@ -324,6 +326,72 @@ fn init_tells_programs_what_it_wrote() {
     assert_eq!(written["exit"], 0);
     let again = document(&cutover(folder.path(), "init -o json"));
     assert_eq!((again["error"]["code"].as_str(), again["exit"].as_u64()), (Some("CUT6014"), Some(1)));
+}
+
+#[test]
+fn the_demo_is_written_with_files_that_only_their_owner_can_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder();
+    let output = cutover(folder.path(), "init demo --template demo");
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("Next  cd demo && cutover validate workflow.toml\n"), "{}", seen(&output));
+    for file in ["legacy/mail.env", "legacy/web/session.json", "store.agekey"] {
+        let metadata = std::fs::metadata(folder.path().join("demo").join(file)).expect("written");
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");
+    }
+    assert!(folder.path().join("demo/store").is_dir());
+}
+
+#[test]
+fn a_second_application_of_the_demo_does_not_take_the_place_of_the_first() {
+    let folder = folder();
+    let _listener = std::os::unix::net::UnixListener::bind(folder.path().join("app.sock")).expect("a socket");
+    let output = cutover(folder.path(), "demo-app");
+    assert!(output.status.code() == Some(1) && seen(&output).contains("stop it first"), "{}", seen(&output));
+}
+
+#[test]
+fn doctor_finds_what_others_can_read_and_sets_it_right_if_asked() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder();
+    let doctor = |line: &str| cutover_with(folder.path(), &[("XDG_RUNTIME_DIR", "/nowhere")], line);
+    let well = document(&doctor("doctor -o json"));
+    assert_eq!((well["exit"].as_u64(), well["folders"].as_array().map(Vec::len)), (Some(0), Some(0)), "{well}");
+    let state = folder.path().join(".cutover");
+    std::fs::create_dir(&state).expect("a folder");
+    std::fs::write(state.join(".gitignore"), "*\n").expect("a file");
+    std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o755)).expect("ours");
+    assert_snapshot!(seen(&doctor("doctor")), @r"
+    exit 1
+    --- stdout
+    wrong  `.cutover` is open to other users (mode 755)
+       fix  chmod 700 .cutover
+    Next   cutover doctor --fix
+    --- stderr
+    ");
+    assert_snapshot!(seen(&doctor("doctor --fix")), @r"
+    exit 0
+    --- stdout
+    fixed  `.cutover` is open to other users (mode 755)
+    --- stderr
+    ");
+    assert_snapshot!(seen(&doctor("doctor")), @r"
+    exit 0
+    --- stdout
+    Nothing is wrong with the folders of runs and locks.
+    --- stderr
+    ");
+}
+
+#[test]
+fn doctor_writes_the_schema_that_an_editor_misses() {
+    let folder = folder();
+    let workflow = "#:schema ./.cutover/workflow.schema.json\ncutover = 1\nname = \"wait\"\n[[step]]\nid = \"soak\"\ngate = \"wait\"\nfor = \"1s\"\n";
+    std::fs::write(folder.path().join("workflow.toml"), workflow).expect("written");
+    let line = "doctor workflow.toml -o json";
+    let missed = document(&cutover(folder.path(), line));
+    assert_eq!(missed["folders"][0]["fix"], "cutover schema workflow.toml --write", "{missed}");
+    let fixed = document(&cutover(folder.path(), &format!("{line} --fix")));
+    assert!(folder.path().join(".cutover/workflow.schema.json").is_file(), "{fixed}");
 }
 
 #[test]
