@@ -4,13 +4,13 @@ use std::fs;
 
 use crate::{block::fences, player::root};
 
-/// The first line of each `shell` block, and why it is not run here.
+/// How each `shell` block begins, and why it is not run here.
 const NOT_RUN: &[(&str, &str, &str)] = &[
     ("README.md", "cargo xtask demo", "builds everything; `.ci/run` runs the second"),
     ("README.md", NEW, "builds a plugin: `tests/authors` runs the three commands"),
     ("docs/src/plugins.md", NEW, "as in the README"),
 ];
-const NEW: &str = "cutover plugin new mover --lang rust      # or js, python";
+const NEW: &str = "cutover plugin new mover --lang rust";
 
 /// The README and every page of the book but those of the codes, whose examples are fragments.
 pub(crate) fn documents() -> Vec<(String, String)> {
@@ -36,6 +36,7 @@ fn every_block_of_commands_is_run_or_listed_with_a_reason() {
             }
         }
     }
-    let listed: Vec<(String, String)> = NOT_RUN.iter().map(|(page, line, _)| ((*page).to_owned(), (*line).to_owned())).collect();
-    assert_eq!(found, listed);
+    let fits =
+        |((page, line), (listed, beginning, _)): (&(String, String), &(&str, &str, &str))| page == listed && line.starts_with(beginning);
+    assert!(found.len() == NOT_RUN.len() && found.iter().zip(NOT_RUN).all(fits), "{found:#?}, and listed are {NOT_RUN:#?}");
 }

@@ -385,7 +385,8 @@ fn doctor_finds_what_others_can_read_and_sets_it_right_if_asked() {
 #[test]
 fn doctor_writes_the_schema_that_an_editor_misses() {
     let folder = folder();
-    let workflow = "#:schema ./.cutover/workflow.schema.json\ncutover = 1\nname = \"wait\"\n[[step]]\nid = \"soak\"\ngate = \"wait\"\nfor = \"1s\"\n";
+    let workflow =
+        "#:schema ./.cutover/workflow.schema.json\ncutover = 1\nname = \"wait\"\n[[step]]\nid = \"soak\"\ngate = \"wait\"\nfor = \"1s\"\n";
     std::fs::write(folder.path().join("workflow.toml"), workflow).expect("written");
     let line = "doctor workflow.toml -o json";
     let missed = document(&cutover(folder.path(), line));
