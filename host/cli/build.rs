@@ -3,6 +3,9 @@
 //! The table of pages that `cutover explain` shows: every file of `docs/src/codes` and `docs/src/exit-codes`. A new page is
 //! a new file; nothing lists them by hand but the book's `SUMMARY.md`, which a test compares.
 //!
+//! In a release, the packed plugins of `target/plugins`, so that `cargo install` leaves a program that needs nothing else. In
+//! other builds they are looked up beside the program: their change must not compile it anew.
+//!
 //! What `cutover plugin new` writes beside a plugin: the contract, and for Rust the SDK, which is on no registry.
 
 #![expect(clippy::print_stdout, reason = "a build script speaks with cargo on stdout")]
@@ -31,6 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = env::var("OUT_DIR")?;
     fs::write(Path::new(&out).join("pages.rs"), table)?;
     fs::write(Path::new(&out).join("author_files.rs"), author_files()?)?;
+    let plugins = if env::var("PROFILE")? == "release" { packed_plugins()? } else { Vec::new() };
+    let table = plugins.iter().map(|file| format!("include_bytes!({file:?}), ")).collect::<String>();
+    fs::write(Path::new(&out).join("builtin_plugins.rs"), format!("const PACKED: &[&[u8]] = &[{table}];\n"))?;
     Ok(())
 }
 
@@ -55,6 +61,24 @@ fn author_files() -> Result<String, Box<dyn Error>> {
     writeln!(table, "const WORKSPACE: &str = {:?};", tables(&fs::read_to_string(workspace)?)?)?;
     writeln!(table, "const LOCKED: &[(&str, &str)] = &{:?};", locked(&fs::read_to_string(lock)?))?;
     Ok(table)
+}
+
+/// The plugins that are shipped, packed. Without them the program is built all the same, and looks for them in folders.
+fn packed_plugins() -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../target/plugins");
+    let mut found = Vec::new();
+    for name in ["http-probe.wasm", "vault-migrator.wasm"] {
+        let file = folder.join(name);
+        println!("cargo::rerun-if-changed={}", file.display());
+        if file.is_file() {
+            found.push(file.canonicalize()?);
+        } else {
+            println!(
+                "cargo::warning=target/plugins/{name} is not there and will not be inside the program: type `cargo xtask plugins` first"
+            );
+        }
+    }
+    Ok(found)
 }
 
 /// Every file below a folder, in order.

@@ -253,7 +253,6 @@ async fn what_is_granted_in_plain_reaches_no_log() {
         .collect();
     assert!(!lines.is_empty() && lines.iter().all(|line| line.contains("withheld")), "{lines:?}");
     assert!(!format!("{events:?}").contains(PIN));
-    world.is_untouched("grant-in-log").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,14 @@
 
 mod bench;
 mod bindings;
+mod book;
 mod debian;
 mod demo;
+// Shared with `cutover demo-app` and `cutover init --template demo`; by their paths, as the toolchain below.
+#[path = "../../host/cli/src/demo_application.rs"]
+mod demo_application;
+#[path = "../../host/cli/src/demo_files.rs"]
+mod demo_files;
 mod failed;
 // Shared with `cutover plugin build`; by its path, so that nothing else is compiled for it.
 #[path = "../../host/cli/src/guest_toolchain.rs"]
@@ -14,6 +20,7 @@ mod openbao;
 mod plugins;
 mod polyglot;
 mod program;
+mod release;
 mod runner;
 mod sysroot;
 mod test;
@@ -38,6 +45,9 @@ cargo xtask COMMAND
   openbao            installs the OpenBao server of the tests into target/tools
   polyglot           builds the test guests in JavaScript and Python into target/polyglot (installs their tools into target/tools)
   bench [NAME...]    prints how fast it is, as ratios to floors measured in the same run
+  book               builds the book of docs/ into target/book (installs mdBook into target/tools)
+  book --reference   writes the pages of docs/src/reference anew, from what the program says of itself
+  release            makes an archive of program, plugins, manual pages and completions in target/release-archive
   bindings           writes the SDK's bindings anew from wit/
   bindings --check   fails if they differ from wit/
 ";
@@ -58,6 +68,9 @@ fn main() -> ExitCode {
         ["openbao"] => openbao::install(&root).map(drop),
         ["polyglot"] => polyglot::build(&root),
         ["bench", names @ ..] => bench::measure(&root, names),
+        ["book"] => book::build(&root),
+        ["book", "--reference"] => book::reference(&root),
+        ["release"] => release::make(&root),
         ["bindings"] => bindings::write(&root),
         ["bindings", "--check"] => bindings::check(&root),
         [] | ["help" | "--help" | "-h"] => {

@@ -77,10 +77,12 @@ pub enum Command {
     /// checks. A plan holds no secret: it can be attached to a ticket, with `-o markdown` to a pull request.
     #[command(after_long_help = examples::PLAN, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Plan(PlanArgs),
-    /// Compare what the credentials of a workflow can do with what its steps need
+    /// Find what is wrong with the state folder, and with the credentials of a workflow
     ///
-    /// Plans the workflow and asks its vaults: a right that is missing, a token that ends before the run, a credential
-    /// that can do more than its step does. Exit code 1 if a right is missing or a token is too short.
+    /// Looks at the folders of runs and locks: what others can read, what killed processes left, a schema that an editor
+    /// misses. `--fix` sets that right. With a workflow it also plans it and asks its vaults: a right that is missing, a
+    /// token that ends before the run, a credential that can do more than its step does. Exit code 1 if something is
+    /// still wrong.
     #[command(after_long_help = examples::DOCTOR)]
     Doctor(DoctorArgs),
     /// Plan, ask and perform a workflow, or perform a saved plan
@@ -126,6 +128,11 @@ pub enum Command {
     /// What can come next on a command line; the scripts of `completions` ask it
     #[command(name = "__complete", hide = true)]
     Complete(CompleteArgs),
+    /// Answer as the application of `cutover init --template demo`
+    ///
+    /// Answers at app.sock whether it can log in with what lies in store/, until Ctrl-C.
+    #[command(after_long_help = examples::DEMO_APP)]
+    DemoApp(DemoAppArgs),
     /// Compile one component under limits; the host starts this itself
     #[command(name = "__compile", hide = true)]
     Compile,
@@ -152,6 +159,16 @@ pub enum Template {
     Files,
     /// Only the frame
     Blank,
+    /// Made-up secrets in files and the workflow that moves them; see also `cutover demo-app`
+    Demo,
+}
+
+/// Options of `demo-app`.
+#[derive(Debug, Args)]
+pub struct DemoAppArgs {
+    /// Fail to log in as soon as the store has more secrets than this
+    #[arg(long, value_name = "COUNT")]
+    pub fail_after: Option<usize>,
 }
 
 /// Options of `validate`.
@@ -286,9 +303,12 @@ pub enum PlanCommand {
 /// Options of `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// The workflow
+    /// The workflow whose credentials are compared with what its steps need
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub file: Option<PathBuf>,
+    /// Set right what can be set right without losing anything
+    #[arg(long)]
+    pub fix: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the text of the help")]
     pub variables: VariableArgs,

@@ -1,16 +1,15 @@
 //! The plugins that a workflow names: found, read, not run.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use cutover_engine::{Catalog, Digest, Manifest, Offer, PluginEntry, PluginOrigin, Workflow};
+use cutover_runtime::sandbox;
 
 use crate::{
-    component,
+    builtin_plugin::BuiltinPlugins,
+    component::{self, Source},
     error::CommandError,
-    plugin_path::{PluginPath, Wanted},
+    plugin_path::{Missing, PluginPath, Wanted},
     report::diagnostics::Problem,
 };
 
@@ -20,7 +19,7 @@ pub struct Library {
     /// By alias, for the engine.
     pub catalog: Catalog,
     /// By alias: where each component is.
-    pub files: BTreeMap<String, PathBuf>,
+    pub sources: BTreeMap<String, Source>,
     /// One for each that was not found or cannot be used.
     pub problems: Vec<Problem>,
 }
@@ -32,8 +31,8 @@ impl Library {
         let mut library = Self::default();
         for (alias, entry) in &workflow.plugins {
             match find(entry, file, path) {
-                Ok((file, offer)) => {
-                    library.files.insert(alias.clone(), file);
+                Ok((source, offer)) => {
+                    library.sources.insert(alias.clone(), source);
                     library.catalog.plugins.insert(alias.clone(), offer);
                 }
                 Err(problem) => library.problems.push(problem),
@@ -57,7 +56,7 @@ impl Library {
 /// The engine's code for a plugin that is not in the catalog.
 const NOT_FOUND: &str = "CUT0215";
 
-fn find(entry: &PluginEntry, file: &Path, path: &PluginPath) -> Result<(PathBuf, Offer), Problem> {
+fn find(entry: &PluginEntry, file: &Path, path: &PluginPath) -> Result<(Source, Offer), Problem> {
     let problem = |code: &str, message: String, help: Option<String>| Problem {
         code: code.to_owned(),
         is_error: true,
@@ -68,18 +67,31 @@ fn find(entry: &PluginEntry, file: &Path, path: &PluginPath) -> Result<(PathBuf,
     };
     match &entry.origin {
         PluginOrigin::Package { name, version } => {
-            let found = path.find(Wanted { package: name, version }, |file| read(file).map_err(|error| error.summary()));
-            let found =
-                found.map_err(|missing| problem(NOT_FOUND, format!("no plugin `{name}` {version} was found"), Some(missing.help())))?;
-            Ok((found.file, Offer { digest: found.extra, manifest: found.manifest }))
+            let wanted = Wanted { package: name, version };
+            let missing = match path.find(wanted, |file| read(file).map_err(|error| error.summary())) {
+                Ok(found) => return Ok((Source::File(found.file), Offer { digest: found.extra, manifest: found.manifest })),
+                Err(missing) => missing,
+            };
+            let inside = BuiltinPlugins::of_program();
+            let read = |bytes: &[u8]| sandbox::inspect(bytes).ok().map(|found| (found.manifest, found.digest));
+            match inside.find(wanted, read) {
+                Some((bytes, manifest, digest)) => Ok((Source::Builtin(bytes), Offer { digest, manifest })),
+                None => Err(problem(NOT_FOUND, format!("no plugin `{name}` {version} was found"), Some(help(name, &missing, inside)))),
+            }
         }
         PluginOrigin::Path(relative) => {
             let file = file.parent().unwrap_or(Path::new("")).join(relative);
             let found = read(&file);
             let (manifest, digest) = found.map_err(|error| problem(error.code(), error.summary(), error.hints().first().cloned()))?;
-            Ok((file, Offer { digest, manifest }))
+            Ok((Source::File(file), Offer { digest, manifest }))
         }
     }
+}
+
+/// A program that was built without plugins inside says how to get those of the project.
+fn help(name: &str, missing: &Missing, inside: BuiltinPlugins) -> String {
+    let ours = if name.starts_with("cutover:") && inside.is_empty() { "; in a checkout `cargo xtask plugins` builds it" } else { "" };
+    missing.help() + ours
 }
 
 fn read(file: &Path) -> Result<(Manifest, Digest), CommandError> {

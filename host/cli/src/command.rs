@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod demo_app;
 mod doctor;
 mod drive;
 mod explain;
@@ -67,6 +68,7 @@ pub(crate) fn perform(program: &mut Program, command: Option<&Command>) -> Outco
             RunsCommand::Metrics { run } => runs::metrics::perform(program, run.as_deref()),
             RunsCommand::PreImage { run, change, out } => runs::pre_image(program, run, change, out.as_deref()),
         },
+        Some(Command::DemoApp(args)) => demo_app::perform(program, args),
         Some(Command::Panic(PanicArgs { payload })) => panic!("{payload}"),
         // `main_impl` takes it before there is a console: it speaks with the sandbox that started it.
         Some(Command::Compile) => Err(CommandError::defect("`__compile` came too late")),

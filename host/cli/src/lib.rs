@@ -6,11 +6,14 @@
 
 pub mod args;
 pub mod bug;
+pub mod builtin_plugin;
 pub mod catalog;
 mod command;
 pub mod completion;
 pub mod component;
 pub mod console;
+mod demo_application;
+mod demo_files;
 pub mod environment;
 pub mod error;
 pub mod exit_code;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cutover_engine::{Manifest, PluginOrigin};
 use semver::Version;
 
-use crate::{environment::Environment, settings::Settings};
+use crate::{builtin_plugin::BuiltinPlugins, environment::Environment, settings::Settings};
 
 /// Folders, first one first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,15 +32,18 @@ pub struct Found<T> {
 }
 
 impl PluginPath {
-    /// `--plugin-path`, `CUTOVER_PLUGIN_PATH`, the program's folder and its `plugins`, and for a checkout
-    /// `target/plugins`, two folders up from `target/debug/cutover`.
+    /// `--plugin-path`, `CUTOVER_PLUGIN_PATH`, the program's folder and its `plugins`, for an unpacked archive
+    /// `lib/cutover/plugins` beside its `bin`, and for a checkout `target/plugins` beside `target/debug`.
     #[must_use]
     pub fn new(settings: &Settings, environment: &Environment) -> Self {
         let mut folders = settings.plugin_path.clone();
         if let Some(beside) = environment.program.as_deref().and_then(Path::parent) {
             folders.push(beside.to_owned());
             folders.push(beside.join("plugins"));
-            folders.extend(beside.parent().map(|target| target.join("plugins")));
+            if let Some(above) = beside.parent() {
+                folders.push(above.join("lib/cutover/plugins"));
+                folders.push(above.join("plugins"));
+            }
         }
         Self(folders)
     }
@@ -52,11 +55,14 @@ impl PluginPath {
         self
     }
 
-    /// The component with that digest, from whichever folder has it.
+    /// The component with that digest, from whichever folder has it, or from the program itself.
     #[must_use]
     pub fn component(&self, digest: cutover_engine::Digest) -> Option<Vec<u8>> {
         let files = self.0.iter().flat_map(|folder| components(folder));
-        files.filter_map(|file| crate::component::bytes(&file).ok()).find(|bytes| cutover_engine::Digest::of(bytes) == digest)
+        files
+            .filter_map(|file| crate::component::bytes(&file).ok())
+            .find(|bytes| cutover_engine::Digest::of(bytes) == digest)
+            .or_else(|| BuiltinPlugins::of_program().component(digest))
     }
 
     /// The newest plugin that fits in the first folder that has one. `read` takes a component's manifest without running it.
@@ -167,7 +173,8 @@ mod tests {
         environment.program = Some("/src/target/debug/cutover".into());
         let cli = <crate::args::Cli as clap::Parser>::try_parse_from(["cutover", "--plugin-path", "/a"]).expect("arguments");
         let settings = Settings::resolve(&cli.global, &environment).expect("settings");
-        let expected = ["/a", "/b", "/c", "/src/target/debug", "/src/target/debug/plugins", "/src/target/plugins"].map(PathBuf::from);
+        let own = ["/src/target/debug", "/src/target/debug/plugins", "/src/target/lib/cutover/plugins", "/src/target/plugins"];
+        let expected: Vec<PathBuf> = ["/a", "/b", "/c"].into_iter().chain(own).map(PathBuf::from).collect();
         assert_eq!(PluginPath::new(&settings, &environment).0, expected);
     }
 }

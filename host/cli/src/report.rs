@@ -16,8 +16,14 @@ pub mod plan_diff;
 pub mod plan_markdown;
 pub mod planned;
 pub mod plugin;
+mod plugin_markdown;
 pub mod printable;
 pub mod progress;
+pub mod reference;
 pub mod sarif;
 pub mod standing;
 pub mod table;
+pub mod workflow_reference;
+
+/// Stands first in pages that a test compares with what the program prints.
+const GENERATED: &str = "<!-- Made by `cargo xtask book --reference`; do not edit. -->\n\n";

@@ -11,7 +11,6 @@ use serde_json::{Map, Value};
 use crate::{
     args::VariableArgs,
     catalog::Library,
-    component,
     console::Console,
     error::{CommandError, Outcome, code},
     exit_code::ExitCode,
@@ -58,7 +57,7 @@ pub(crate) fn read(program: &Program, path: &Path, variables: &VariableArgs) -> 
         return Ok(Err(Mistakes::new(file, text, parsed.iter().map(Problem::from).collect(), ExitCode::No)));
     };
     let library = Library::of(&workflow, path, &PluginPath::new(&program.settings, &program.environment));
-    let files = library.files.clone();
+    let sources = library.sources.clone();
     let (catalog, mut problems) = library.check(&workflow, &parsed);
     let inputs = workflow.bind(&texts(given)).unwrap_or_else(|unbound| {
         problems.extend(unbound.iter().map(Problem::from));
@@ -69,10 +68,10 @@ pub(crate) fn read(program: &Program, path: &Path, variables: &VariableArgs) -> 
         return Ok(Err(Mistakes::new(file, text, problems, exit)));
     }
     let mut components = BTreeMap::new();
-    for (alias, file) in files {
-        let bytes = component::bytes(&file)?;
+    for (alias, source) in sources {
+        let bytes = source.bytes()?;
         if catalog.plugins.get(&alias).is_none_or(|offer| offer.digest != Digest::of(&bytes)) {
-            return Err(CommandError::untrusted(code::OTHER_PLUGIN, format!("`{}` was changed while it was read", file.display())));
+            return Err(CommandError::untrusted(code::OTHER_PLUGIN, format!("`{source}` was changed while it was read")));
         }
         components.insert(alias, bytes);
     }

@@ -55,7 +55,7 @@ fn short_help_of_the_program() {
       graph        Draw the steps of a workflow and what waits for what
       schema       Print or write the JSON Schema of workflow files
       plan         Show what a workflow would do; writes nothing anywhere
-      doctor       Compare what the credentials of a workflow can do with what its steps need
+      doctor       Find what is wrong with the state folder, and with the credentials of a workflow
       run          Plan, ask and perform a workflow, or perform a saved plan
       resume       Go on with a run that was stopped, paused, killed or left waiting
       rollback     Take back what a run has done, newest first, each change checked
@@ -65,6 +65,7 @@ fn short_help_of_the_program() {
       config       Show the settings that count
       completions  Print a completion script for a shell
       man          Print the manual page, or write those of all commands
+      demo-app     Answer as the application of `cutover init --template demo`
 
     Options:
       -h, --help     Print help (see more with '--help')
@@ -136,7 +137,8 @@ fn long_help_of_run() {
               Folder with plugins; can be repeated [env: CUTOVER_PLUGIN_PATH]
               
               Searched in this order: these folders, those of the variable, the folder of the program,
-              and target/plugins of the checkout that the program was built in.
+              lib/cutover/plugins of the archive that it was unpacked from, target/plugins of the
+              checkout that it was built in, and the program itself if it was installed by cargo.
 
       -o, --output <OUTPUT>
               Form of the answer on stdout. json and jsonl are valid on every way out, failures included
@@ -326,6 +328,27 @@ fn init_tells_programs_what_it_wrote() {
     assert_eq!(written["exit"], 0);
     let again = document(&cutover(folder.path(), "init -o json"));
     assert_eq!((again["error"]["code"].as_str(), again["exit"].as_u64()), (Some("CUT6014"), Some(1)));
+}
+
+#[test]
+fn the_demo_is_written_with_files_that_only_their_owner_can_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder();
+    let output = cutover(folder.path(), "init demo --template demo");
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("Next  cd demo && cutover validate workflow.toml\n"), "{}", seen(&output));
+    for file in ["legacy/mail.env", "legacy/web/session.json", "store.agekey"] {
+        let metadata = std::fs::metadata(folder.path().join("demo").join(file)).expect("written");
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");
+    }
+    assert!(folder.path().join("demo/store").is_dir());
+}
+
+#[test]
+fn a_second_application_of_the_demo_does_not_take_the_place_of_the_first() {
+    let folder = folder();
+    let _listener = std::os::unix::net::UnixListener::bind(folder.path().join("app.sock")).expect("a socket");
+    let output = cutover(folder.path(), "demo-app");
+    assert!(output.status.code() == Some(1) && seen(&output).contains("stop it first"), "{}", seen(&output));
 }
 
 #[test]

@@ -25,14 +25,14 @@ pub fn workflow_schema(catalog: Option<&Catalog>) -> Value {
             "cutover": { "const": 1, "description": "The edition of the workflow language." },
             "name": name("The workflow's name."),
             "owner": text("Who answers for it; shown in plan and evidence."),
-            "on_failure": choice(&["rollback", "pause"], "What follows a failure."),
-            "on_drift": choice(&["stop", "defer"], "What follows a plan that no longer fits the world."),
+            "on_failure": choice(&["rollback", "pause"], "What follows a failure. Default rollback."),
+            "on_drift": choice(&["stop", "defer"], "What follows a plan that no longer fits the world: defer leaves out the changes that moved. Default stop."),
             "keep_pre_images": duration("How long pre-images are kept after the end of a run. Default 72h."),
-            "inputs": table(&input()),
-            "plugins": table(&plugin()),
-            "connections": table(&connection()),
-            "dual_run": dual_run(),
-            "step": { "type": "array", "minItems": 1, "items": step(&tasks, &probes) },
+            "inputs": told(table(&input()), "What `--var NAME=VALUE` gives; used as `${inputs.NAME}`."),
+            "plugins": told(table(&plugin()), "Plugins by the alias that `uses` begins with."),
+            "connections": told(table(&connection()), "Backends: the only things that a step can reach."),
+            "dual_run": told(dual_run(), "The span of the run in which old and new both work."),
+            "step": { "type": "array", "description": "Steps, in the order in which they run.", "minItems": 1, "items": step(&tasks, &probes) },
         },
     })
 }
@@ -72,6 +72,12 @@ fn list(item: &Value) -> Value {
 
 fn table(value: &Value) -> Value {
     json!({ "type": "object", "propertyNames": { "pattern": "^[a-z][a-z0-9_-]{0,63}$" }, "additionalProperties": value })
+}
+
+/// The same with a description.
+fn told(mut schema: Value, description: &str) -> Value {
+    schema["description"] = description.into();
+    schema
 }
 
 /// A table with closed keys.
@@ -122,8 +128,8 @@ fn connection() -> Value {
             "kind": kind("vault"), "url": text("Grants exactly its own authority."), "members": members, "namespace": text("The namespace."),
             "standbys": list(&text("Another node of the cluster that requests may be passed on to.")),
             "token": credential("A token:"), "ca": credential("A CA to trust:"), "insecure": insecure,
-            "approle": closed(&["role_id", "secret_id"], &json!({ "mount": text("Default `approle`."), "role_id": credential("The role id:"), "secret_id": credential("The secret id:") })),
-            "jwt": closed(&["role", "token"], &json!({ "mount": text("Default `jwt`."), "role": text("The role."), "token": credential("The JWT:") })),
+            "approle": told(closed(&["role_id", "secret_id"], &json!({ "mount": text("Default `approle`."), "role_id": credential("The role id:"), "secret_id": credential("The secret id:") })), "Log in with an AppRole."),
+            "jwt": told(closed(&["role", "token"], &json!({ "mount": text("Default `jwt`."), "role": text("The role."), "token": credential("The JWT:") })), "Log in with a JWT."),
         })),
     ] })
 }
@@ -142,9 +148,9 @@ fn step(tasks: &[(String, &Operation)], probes: &[(String, &Operation)]) -> Valu
     let rollout = closed(
         &[],
         &json!({
-            "cohorts": list(&json!({ "type": "string", "pattern": "^([1-9][0-9]*|[1-9][0-9]?%|100%|group:.+)$" })),
+            "cohorts": list(&json!({ "type": "string", "description": "How many changes are exposed so far, as `1`, `25%` or `100%`; or `group:NAME`. The next cohort waits for the checks of the last.", "pattern": "^([1-9][0-9]*|[1-9][0-9]?%|100%|group:.+)$" })),
             "parallel": count(1, 256, "Most changes at once. Default 8."),
-            "max_failed": { "oneOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^[0-9]+%$" }] },
+            "max_failed": { "description": "How many changes may fail before the step does. Default 0.", "oneOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^[0-9]+%$" }] },
         }),
     );
     let grant = closed(
@@ -156,25 +162,25 @@ fn step(tasks: &[(String, &Operation)], probes: &[(String, &Operation)]) -> Valu
         &json!({
             "id": name("Unique in the file."),
             "uses": uses(tasks),
-            "with": { "type": "object" },
+            "with": { "type": "object", "description": "The operation's inputs." },
             "connections": bindings,
-            "verify_with": bindings,
-            "rollout": rollout,
+            "verify_with": told(bindings.clone(), "Role → connection with which the plugin verifies, where that is another credential."),
+            "rollout": told(rollout, "How the changes of the step are exposed."),
             "accept": list(&text("A material loss.")),
             "timeout": duration("Longest hook call. Default 60s."),
             "deadline": duration("Longest time for one change. Default 24h."),
-            "retry": closed(&[], &json!({ "attempts": count(1, 100, "Default 3."), "backoff": duration("Default 1s."), "wait": duration("How long an outage may last before the change fails. Default: until it is over.") })),
-            "irreversible": { "type": "boolean" },
-            "changes": { "type": "string", "pattern": "^steps\\." },
-            "needs": list(&json!({ "type": "string" })),
+            "retry": told(closed(&[], &json!({ "attempts": count(1, 100, "Default 3."), "backoff": duration("Default 1s."), "wait": duration("How long an outage may last before the change fails. Default: until it is over.") })), "What follows a failed call."),
+            "irreversible": { "type": "boolean", "description": "Must be true for an operation that has no way back." },
+            "changes": { "type": "string", "description": "`steps.ID`: the step whose changes this one is about.", "pattern": "^steps\\." },
+            "needs": list(&text("A step that must be done first. Without `needs`: the one above.")),
             "for_each": { "description": "A list or map, or a reference to one." },
             "when": text("A predicate over inputs, steps and each."),
-            "plaintext": list(&grant),
-            "public": { "type": "object", "additionalProperties": pointers() },
-            "gate": { "const": "wait" },
+            "plaintext": told(list(&grant), "Places that the plugin sees in plain, each with a reason."),
+            "public": { "type": "object", "description": "Role → places of its answers that are no secret.", "additionalProperties": pointers() },
+            "gate": { "const": "wait", "description": "A step that only waits, in place of `uses`." },
             "for": length("How long the gate waits."),
-            "until": { "description": "A time with a zone." },
-            "verify": list(&probe(&bindings, probes)),
+            "until": { "description": "When the gate opens: a time with a zone." },
+            "verify": told(list(&probe(&bindings, probes)), "Probes that must pass."),
         }),
     );
     schema["oneOf"] = json!([{ "required": ["uses"] }, { "required": ["gate"] }]);
@@ -188,7 +194,7 @@ fn probe(bindings: &Value, probes: &[(String, &Operation)]) -> Value {
         &json!({
             "uses": uses(probes),
             "connections": bindings,
-            "with": { "type": "object" },
+            "with": { "type": "object", "description": "The operation's inputs." },
             "public": pointers(),
             "per": choice(&["change", "cohort", "step"], "Default step."),
             "every": duration("The time between samples. Default 10s."),

@@ -24,3 +24,4 @@ pub mod sealing;
 pub mod secret;
 pub mod session;
 pub mod state;
+pub mod upkeep;

@@ -64,9 +64,15 @@ impl LockFolder {
     /// This user's folders: `/tmp/cutover-UID`, and `$XDG_RUNTIME_DIR/cutover` if there is one. A lock is taken in both: a
     /// session has the variable and a timer of the same user has not, and still they must meet.
     pub fn of_user() -> Result<Self, LockError> {
+        Self::new(Self::places())
+    }
+
+    /// Where this user's folders are, whether they can be used or not.
+    #[must_use]
+    pub fn places() -> Vec<PathBuf> {
         let mut folders = vec![PathBuf::from(format!("/tmp/cutover-{}", getuid().as_raw()))];
         folders.extend(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir()).map(|dir| dir.join("cutover")));
-        Self::new(folders)
+        folders
     }
 
     /// A single folder elsewhere.

@@ -1,19 +1,18 @@
 //! The application of the demo: answers on a unix socket whether it can log in with the secrets it finds.
 
 use std::{
-    io::{Read as _, Write as _},
-    os::unix::net::{UnixListener, UnixStream},
     path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
 };
 
-use super::scene::files_below;
-use crate::failed::Failed;
+use crate::{
+    demo_application::{files_below, listen, serve},
+    failed::Failed,
+};
 
 /// Answers until the process ends.
 pub(super) struct Application {
@@ -31,15 +30,10 @@ impl Application {
     /// The same for a store whose secrets are counted so.
     pub(super) fn counting(folder: &Path, count: impl Fn() -> usize + Send + 'static) -> Result<Self, Failed> {
         let socket = folder.join("app.sock");
-        let listener = UnixListener::bind(&socket).map_err(|error| Failed::at(&socket, &error))?;
+        let listener = listen(&socket).map_err(|error| Failed::at(&socket, &error))?;
         let limit = Arc::new(AtomicUsize::new(usize::MAX));
         let seen = Arc::clone(&limit);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                // A caller that went away is no concern of the application.
-                drop(answer(stream, count().saturating_sub(seen.load(Ordering::SeqCst))));
-            }
-        });
+        thread::spawn(move || serve(&listener, || count().saturating_sub(seen.load(Ordering::SeqCst))));
         Ok(Self { limit })
     }
 
@@ -54,29 +48,13 @@ impl Application {
     }
 }
 
-/// One request, one answer (HTTP/1.1, RFC 9112).
-fn answer(mut stream: UnixStream, failures: usize) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut request = Vec::new();
-    let mut part = [0; 1024];
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < 16_384 {
-        match stream.read(&mut part)? {
-            0 => break,
-            read => request.extend_from_slice(&part[..read]),
-        }
-    }
-    let (status, body) = if request.starts_with(b"GET /health/deep ") {
-        ("200 OK", format!("{{\"auth_failures\":{failures}}}"))
-    } else {
-        ("404 Not Found", "{}".to_owned())
-    };
-    let length = body.len();
-    write!(stream, "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{
+        fs,
+        io::{Read as _, Write as _},
+        os::unix::net::UnixStream,
+    };
 
     use super::*;
 

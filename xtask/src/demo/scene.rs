@@ -1,32 +1,16 @@
 //! The folder of the demo: legacy files with made-up secrets, an empty store and its key.
 
 use std::{
-    fs, io,
+    fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
-use crate::failed::Failed;
-
-/// The legacy files. Every secret in them is made up.
-const LEGACY: [(&str, &str); 4] = [
-    (
-        "payments/api.env",
-        "# the payments API\nDB_PASSWORD='made-up 7Jq2 vTz9 correct horse'\nSTRIPE_KEY=made-up-51Hx0aQeR8uYw3Kd\nJWT_SECRET=made-up-c2VjcmV0LXNpZ25pbmcta2V5\n",
-    ),
-    ("payments/worker.env", "QUEUE_URL=amqp://worker:made-up-Zk4r8sLmQ1@queue.internal/jobs\nQUEUE_TOKEN=made-up-0f8e6d2c4b1a9375\n"),
-    (
-        "web/session.json",
-        "{\n  \"cookie_secret\": \"made-up-ab12cd34ef56ab78\",\n  \"csrf_key\": \"made-up-998877665544332211\",\n  \"oauth_client_secret\": \"made-up-GOCSPX-4f6h8j0k\"\n}\n",
-    ),
-    (
-        "mail.env",
-        "SMTP_PASSWORD=made-up-mail-3eD4rF5tG6\nDKIM_SEED=made-up-dkim-7yH8uJ9iK0\nIMAP_PASSWORD=made-up-imap-1qA2wS3eD4\nBOUNCE_TOKEN=made-up-bounce-5rT6yU7i\n",
-    ),
-];
-
-/// An age identity in a public file: good for made-up secrets only.
-const IDENTITY: &str = "AGE-SECRET-KEY-18ZNPJMJ3AMAU8XCM9FQ7LR8C4Y6ZDP3XQXW5SK8RQQHQUY9W3E4QXH6RSF\n";
+use crate::{
+    demo_application::files_below,
+    demo_files::{IDENTITY, LEGACY},
+    failed::Failed,
+};
 
 /// How every file encrypted with age begins.
 const AGE: &[u8] = b"age-encryption.org/v1";
@@ -127,21 +111,6 @@ impl Scene {
     fn name(&self, file: &Path, folder: &str) -> String {
         file.strip_prefix(self.folder.join(folder)).unwrap_or(file).display().to_string()
     }
-}
-
-/// Every file below a folder, by name.
-pub(super) fn files_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files.append(&mut files_below(&path)?);
-        } else {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 fn below(folder: &Path) -> Result<Vec<PathBuf>, Failed> {

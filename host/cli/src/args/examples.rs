@@ -30,7 +30,7 @@ Exit codes:
   143  stopped by SIGTERM; the journal is safe";
 
 examples! {
-    INIT = "cutover init" "cutover init payments --template blank";
+    INIT = "cutover init payments" "cutover init demo --template demo";
     VALIDATE = "cutover validate workflow.toml" "cutover validate -o sarif > cutover.sarif";
     FMT = "cutover fmt workflow.toml" "cutover fmt --check";
     GRAPH = "cutover graph workflow.toml" "cutover graph workflow.toml -o svg > workflow.svg";
@@ -38,7 +38,7 @@ examples! {
     PLAN = "cutover plan workflow.toml --out payments.cutplan" "cutover plan workflow.toml --var prefix=payments/ --detailed-exitcode";
     PLAN_SHOW = "cutover plan show payments.cutplan" "cutover plan show payments.cutplan -o markdown > plan.md";
     PLAN_DIFF = "cutover plan diff monday.cutplan today.cutplan" "cutover plan diff monday.cutplan today.cutplan -o json";
-    DOCTOR = "cutover doctor workflow.toml" "cutover doctor workflow.toml -o json";
+    DOCTOR = "cutover doctor --fix" "cutover doctor workflow.toml -o json";
     RUN = "cutover run payments.cutplan" "cutover run workflow.toml --var prefix=payments/ --yes -o json";
     RESUME = "cutover resume 7f3a" "cutover resume 7f3a --max-wait 30m";
     ROLLBACK = "cutover rollback 7f3a --dry-run" "cutover rollback 7f3a --over 'copy/payments/db'";
@@ -60,6 +60,7 @@ examples! {
     CONFIG = "cutover config show" "cutover config show --origin";
     CONFIG_SHOW = "cutover config show --origin" "cutover config show --state /var/lib/cutover -o json";
     MAN = "cutover man > cutover.1" "cutover man --dir man/man1";
+    DEMO_APP = "cutover demo-app" "cutover demo-app --fail-after 1";
     COMPLETIONS = "cutover completions bash > cutover.bash" "cutover completions fish > cutover.fish";
 }
 

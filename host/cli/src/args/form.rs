@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{Command, ConfigCommand, PlanCommand};
+use super::{Command, ConfigCommand, PlanCommand, PluginCommand};
 use crate::error::{CommandError, code};
 
 /// The form of the answer.
@@ -74,6 +74,11 @@ fn own_forms(command: Option<&Command>) -> &'static [Output] {
         Some(Command::Config(config)) => match config.command {
             ConfigCommand::Show { .. } => &[],
         },
+        Some(Command::Man(_) | Command::Schema(_)) => &[Output::Markdown],
+        Some(Command::Plugin(plugin)) => match plugin.command {
+            PluginCommand::Inspect { .. } => &[Output::Markdown],
+            _ => &[],
+        },
         _ => &[],
     }
 }
@@ -98,6 +103,8 @@ mod tests {
             "graph a -o svg",
             "plan a -o markdown",
             "plan show a -o markdown",
+            "plugin inspect a -o markdown",
+            "man -o markdown",
             "runs list -o jsonl",
         ] {
             assert_eq!(check(&format!("cutover {line}")), Ok(()), "{line}");
@@ -106,6 +113,10 @@ mod tests {
         error[CUT6001]: this command has no form `sarif`
         help: it has text, json, jsonl, markdown
         ");
-        assert!(check("cutover -o svg").is_err() && check("cutover runs list -o dot").is_err());
+        assert!(
+            check("cutover plugin build -o markdown").is_err()
+                && check("cutover -o svg").is_err()
+                && check("cutover runs list -o dot").is_err()
+        );
     }
 }

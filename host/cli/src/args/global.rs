@@ -17,8 +17,9 @@ pub struct GlobalArgs {
     pub state: Option<PathBuf>,
     /// Folder with plugins; can be repeated [env: CUTOVER_PLUGIN_PATH]
     ///
-    /// Searched in this order: these folders, those of the variable, the folder of the program, and
-    /// target/plugins of the checkout that the program was built in.
+    /// Searched in this order: these folders, those of the variable, the folder of the program, lib/cutover/plugins
+    /// of the archive that it was unpacked from, target/plugins of the checkout that it was built in, and the program
+    /// itself if it was installed by cargo.
     #[arg(long, global = true, value_name = "DIR")]
     pub plugin_path: Vec<PathBuf>,
     /// Form of the answer on stdout. json and jsonl are valid on every way out, failures included

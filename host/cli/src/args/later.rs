@@ -108,7 +108,7 @@ mod tests {
         ");
         insta::assert_snapshot!(refused("init --template vaults"), @r"
         error[CUT6001]: invalid value 'vaults' for '--template <TEMPLATE>'
-          [possible values: files, blank]
+          [possible values: files, blank, demo]
         help: run `cutover --help`
         ");
     }

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{ErrorKind, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use crate::{
     args::{InitArgs, Template},
+    demo_files,
     error::{CommandError, Outcome, code},
     exit_code::ExitCode,
     program::Program,
@@ -24,27 +26,30 @@ pub(super) fn perform(program: &mut Program, args: &InitArgs) -> Outcome {
     let folder = &args.folder;
     fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
     let workflow = folder.join(WORKFLOW);
-    write_new(&workflow, args.template.text())?;
+    write_new(&workflow, args.template.text(), 0o666)?;
     let ignore = folder.join(".gitignore");
     ignore_state(&ignore)?;
+    let mut written = vec![workflow.clone(), ignore];
+    if args.template == Template::Demo {
+        written.extend(demo(folder)?);
+    }
 
-    let next = format!("cutover validate {}", workflow.display());
-    let (good, strong) = (palette::GOOD, palette::STRONG);
     let shown = |path: &Path| printable::line(&path.display().to_string()).into_owned();
-    program.console.answer(&format!(
-        "{good}wrote{good:#} {}\n{good}wrote{good:#} {}\n{strong}Next{strong:#}  edit {}, then: {}\n",
-        shown(&workflow),
-        shown(&ignore),
-        shown(&workflow),
-        printable::line(&next)
-    ))?;
-    program.console.document(&Document { written: [workflow, ignore], next, exit: ExitCode::Done })?;
+    let next = match args.template {
+        Template::Files | Template::Blank => format!("cutover validate {}", shown(&workflow)),
+        Template::Demo => format!("cd {} && cutover validate workflow.toml", shown(folder)),
+    };
+    let before = if args.template == Template::Demo { String::new() } else { format!("edit {}, then: ", shown(&workflow)) };
+    let (good, strong) = (palette::GOOD, palette::STRONG);
+    let files: String = written.iter().map(|file| format!("{good}wrote{good:#} {}\n", shown(file))).collect();
+    program.console.answer(&format!("{files}{strong}Next{strong:#}  {before}{next}\n"))?;
+    program.console.document(&Document { written, next, exit: ExitCode::Done })?;
     Ok(ExitCode::Done)
 }
 
 #[derive(Serialize)]
 struct Document {
-    written: [PathBuf; 2],
+    written: Vec<PathBuf>,
     next: String,
     exit: ExitCode,
 }
@@ -54,12 +59,29 @@ impl Template {
         match self {
             Self::Files => include_str!("init/files.toml"),
             Self::Blank => include_str!("init/blank.toml"),
+            Self::Demo => include_str!("../../../../workflows/dotenv-to-age.toml"),
         }
     }
 }
 
-fn write_new(path: &Path, text: &str) -> Result<(), CommandError> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
+/// What the demo's workflow names, but for its application.
+fn demo(folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
+    let files = demo_files::LEGACY.map(|(name, text)| (Path::new("legacy").join(name), text));
+    let mut written = Vec::new();
+    for (name, text) in files.into_iter().chain([(PathBuf::from("store.agekey"), demo_files::IDENTITY)]) {
+        let file = folder.join(name);
+        let above = file.parent().unwrap_or(folder);
+        fs::create_dir_all(above).map_err(|error| unwritable(above, &error))?;
+        write_new(&file, text, 0o600)?;
+        written.push(file);
+    }
+    let store = folder.join("store");
+    fs::create_dir_all(&store).map_err(|error| unwritable(&store, &error))?;
+    Ok(written)
+}
+
+fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), CommandError> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
             CommandError::no(code::FILE_EXISTS, format!("`{}` is there already; nothing was written", path.display()))
                 .hint("choose another folder: `cutover init DIR`")
@@ -109,7 +131,7 @@ mod tests {
 
     #[test]
     fn templates_are_toml_of_edition_one() {
-        for template in [Template::Files, Template::Blank] {
+        for template in [Template::Files, Template::Blank, Template::Demo] {
             let table: toml::Table = template.text().parse().expect("TOML");
             assert_eq!(table["cutover"].as_integer(), Some(1));
         }

@@ -10,17 +10,21 @@ use clap_mangen::Man;
 use serde::Serialize;
 
 use crate::{
-    args::{Cli, ManArgs},
+    args::{Cli, ManArgs, Output},
     error::{CommandError, Outcome, code},
     exit_code::ExitCode,
     program::Program,
-    report::{palette, printable},
+    report::{palette, printable, reference},
 };
 
 /// Prints the page of the program, or writes a page for each command.
 pub(super) fn perform(program: &mut Program, args: &ManArgs) -> Outcome {
     let mut cli = Cli::command();
     cli.build();
+    if program.console.output() == Output::Markdown {
+        program.console.data(&reference::commands(&cli))?;
+        return Ok(ExitCode::Done);
+    }
     let Some(folder) = &args.dir else {
         program.console.data(&page(&cli, folder_error(Path::new("standard output")))?)?;
         return Ok(ExitCode::Done);

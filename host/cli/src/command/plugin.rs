@@ -11,6 +11,7 @@ use cutover_runtime::sandbox;
 use serde::Serialize;
 
 use crate::{
+    args::Output,
     component,
     error::{CommandError, Outcome, code},
     exit_code::ExitCode,
@@ -35,7 +36,10 @@ pub(super) fn pack(program: &mut Program, module: &Path, out: &Path) -> Outcome 
 pub(super) fn inspect(program: &mut Program, file: &Path) -> Outcome {
     let inspection = component::inspect(file)?;
     let view = PluginView::new(file.display().to_string(), &inspection);
-    program.console.answer(&view.text())?;
+    match program.console.output() {
+        Output::Markdown => program.console.data(&view.markdown())?,
+        _ => program.console.answer(&view.text())?,
+    }
     program.console.document(&Inspected { plugin: view, exit: ExitCode::Done })?;
     Ok(ExitCode::Done)
 }

@@ -3,20 +3,21 @@
 use std::{
     fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use cutover_engine::{Workflow, workflow_schema};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
-    args::SchemaArgs,
+    args::{Output, SchemaArgs},
     catalog::Library,
     error::{CommandError, Outcome, code},
     exit_code::ExitCode,
     plugin_path::PluginPath,
     program::Program,
-    report::{palette, printable},
+    report::{palette, printable, workflow_reference},
     source_file::SourceFile,
 };
 
@@ -29,7 +30,11 @@ pub(super) fn perform(program: &mut Program, args: &SchemaArgs) -> Outcome {
         None => None,
     };
     let schema = workflow_schema(library.as_ref().map(|library| &library.catalog));
-    let text = serde_json::to_string_pretty(&schema).expect("a schema has string keys only") + "\n";
+    if program.console.output() == Output::Markdown && !args.write {
+        program.console.data(&workflow_reference::workflow(&schema))?;
+        return Ok(ExitCode::Done);
+    }
+    let text = text(&schema);
     if !args.write {
         program.console.data(&text)?;
         return Ok(ExitCode::Done);
@@ -41,10 +46,30 @@ pub(super) fn perform(program: &mut Program, args: &SchemaArgs) -> Outcome {
     Ok(ExitCode::Done)
 }
 
+/// Whether the first line of a workflow names the schema of the state folder, and it is not there.
+pub(super) fn is_missed_by(file: &Path, state: &Path) -> bool {
+    let named = SourceFile::read(file).ok().and_then(|source| {
+        let schema = source.text.lines().next()?.strip_prefix("#:schema ")?.trim().to_owned();
+        Some(file.parent().unwrap_or(Path::new("")).join(schema))
+    });
+    let parts = |path: &Path| -> PathBuf { path.components().filter(|part| *part != Component::CurDir).collect() };
+    named.is_some_and(|named| parts(&named) == parts(&state.join(FILE)) && !named.exists())
+}
+
+/// Writes the schema for a workflow into the state folder.
+pub(super) fn write_for(program: &Program, file: &Path) -> Result<PathBuf, CommandError> {
+    let library = library(file, &PluginPath::new(&program.settings, &program.environment))?;
+    write(&program.settings.state, &text(&workflow_schema(Some(&library.catalog))))
+}
+
 #[derive(Serialize)]
 struct Document {
     written: PathBuf,
     exit: ExitCode,
+}
+
+fn text(schema: &Value) -> String {
+    serde_json::to_string_pretty(schema).expect("a schema has string keys only") + "\n"
 }
 
 /// The plugins of a workflow that is still being written: mistakes elsewhere in it do not matter here.

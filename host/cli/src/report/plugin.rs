@@ -33,6 +33,16 @@ impl<'a> PluginView<'a> {
         }
     }
 
+    /// What the plugin says of itself.
+    pub(super) const fn manifest(&self) -> &Manifest {
+        self.manifest
+    }
+
+    /// The world that it was made for.
+    pub(super) fn world(&self) -> &str {
+        &self.world
+    }
+
     /// One line: name, version, size and file.
     #[must_use]
     pub fn headline(&self) -> String {
@@ -67,11 +77,7 @@ impl<'a> PluginView<'a> {
             let _ = writeln!(out, "\n{strong}Losses{strong:#}");
             let mut table = Table::new(&[]).indented(2);
             for loss in &self.manifest.losses {
-                let weight = match loss.weight {
-                    LossWeight::Inherent => "inherent",
-                    LossWeight::Material => "material",
-                };
-                table.row([loss.code.as_str(), weight, &loss.description]);
+                table.row([loss.code.as_str(), weight_word(loss.weight), &loss.description]);
             }
             out.push_str(&table.text());
         }
@@ -79,8 +85,26 @@ impl<'a> PluginView<'a> {
     }
 }
 
+/// The weight of a loss in a word.
+pub(super) const fn weight_word(weight: LossWeight) -> &'static str {
+    match weight {
+        LossWeight::Inherent => "inherent",
+        LossWeight::Material => "material",
+    }
+}
+
+/// What a route does in a word.
+pub(super) const fn class_word(class: RouteClass) -> &'static str {
+    match class {
+        RouteClass::Read => "read",
+        RouteClass::Login => "login",
+        RouteClass::Add => "add",
+        RouteClass::Write => "write",
+    }
+}
+
 /// What a person should know of an operation at a glance.
-fn traits(operation: &Operation) -> String {
+pub(super) fn traits(operation: &Operation) -> String {
     let purpose = match operation.purpose {
         Purpose::Migrate => "changes something",
         Purpose::Retire => "ends an old path",
@@ -96,12 +120,7 @@ fn routes(operation: &Operation) -> String {
     for role in &operation.roles {
         let kinds = format!("{}{}", role.kinds.join(" or "), if role.cardinality == Cardinality::Many { " (set)" } else { "" });
         for (index, route) in role.routes.iter().enumerate() {
-            let class = match route.class {
-                RouteClass::Read => "read",
-                RouteClass::Login => "login",
-                RouteClass::Add => "add",
-                RouteClass::Write => "write",
-            };
+            let class = class_word(route.class);
             let (name, kinds) = if index == 0 { (role.name.as_str(), kinds.as_str()) } else { ("", "") };
             table.row([name, kinds, class, &format!("{} {}", route.method, route.path)]);
         }
@@ -138,7 +157,9 @@ mod tests {
             imports: vec!["cutover:plugin/connection@0.1.0".into()],
             manifest: manifest.expect("a manifest"),
         };
-        let text = PluginView::new("example.wasm".into(), &inspection).text();
+        let view = PluginView::new("example.wasm".into(), &inspection);
+        insta::assert_snapshot!(view.markdown(), @"");
+        let text = view.text();
         insta::assert_snapshot!(anstream::adapter::strip_str(&text), @r"
         cutover:example 0.1.0  2 KiB  example.wasm
         What     Sets \u{1b}[31m one value

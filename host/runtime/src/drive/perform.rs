@@ -209,6 +209,7 @@ impl Performer {
             step: self.plan.change(hands.change).step,
             change: Some(hands.change),
             hook: name.kind(),
+            scanner: self.outfit.key.scanner().clone(),
         };
         let session = Session::new(rights, hands.memory.scope.clone(), ledger, self.outfit.entropy.clone(), self.outfit.limits, label);
         let session = Arc::new(session.noting(Arc::new(lines)));
