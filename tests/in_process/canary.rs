@@ -7,6 +7,10 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE},
+};
 use cutover_engine::{Ending, Event};
 use cutover_runtime::{disk::SystemDisk, runs::HostError};
 use cutover_tests::{

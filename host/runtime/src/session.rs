@@ -402,7 +402,7 @@ impl Powers for Session {
             return notebook.note(level, message);
         }
         // What was granted in plain could be written here.
-        let message = if self.scope.shows_a_secret(message) { WITHHELD } else { message };
+        let message = if self.scope.shows_a_secret(message) { crate::drive::WITHHELD } else { message };
         match level {
             LogLevel::Debug => tracing::debug!(target: "cutover::plugin", call = %self.label, "{message}"),
             LogLevel::Info => tracing::info!(target: "cutover::plugin", call = %self.label, "{message}"),

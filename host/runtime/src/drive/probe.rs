@@ -88,7 +88,14 @@ impl Performer {
             keep_raw: false,
         };
         let scope = Scope::new(self.outfit.key.clone(), label.clone());
-        let lines = Lines { answers: self.answers.clone(), plan: self.plan.clone(), step, change: watched, hook: HookKind::Observe, scanner: self.outfit.key.scanner().clone() };
+        let lines = Lines {
+            answers: self.answers.clone(),
+            plan: self.plan.clone(),
+            step,
+            change: watched,
+            hook: HookKind::Observe,
+            scanner: self.outfit.key.scanner().clone(),
+        };
         let session = Session::new(rights, scope, None, self.outfit.entropy.clone(), self.outfit.limits, label);
         let session = Arc::new(session.noting(Arc::new(lines)));
         let now = self.outfit.clock.now();
