@@ -178,13 +178,12 @@ fn word(word: &str) -> String {
     out
 }
 
-/// Digests, parts of ids, dates and spans of time.
+/// Digests and spans of time.
 fn varies(part: &str) -> bool {
     let digits = part.bytes().filter(u8::is_ascii_digit).count();
     let hex = part.len() >= 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let span = ["ms", "s", "m", "KiB"]
-        .iter()
-        .any(|unit| part.strip_suffix(unit).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())));
+    let span =
+        ["ms", "s"].iter().any(|unit| part.strip_suffix(unit).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())));
     hex || span || (part.len() >= 6 && digits == part.len())
 }
 
