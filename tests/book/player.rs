@@ -142,22 +142,23 @@ fn fits(wanted: &[String], found: &[String]) -> bool {
 
 /// A line without what differs from run to run: ids, digests, times, and the width of columns.
 fn same(line: &str) -> String {
-    without_run_ids(line).split_whitespace().map(word).collect::<Vec<_>>().join(" ")
+    without_ids_and_times(line).split_whitespace().map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// `20261122-034317-2wor`, as ids of runs are: eight digits, six, and four letters or digits.
-fn without_run_ids(line: &str) -> String {
-    let is_id = |text: &[u8]| {
-        let all = |range: std::ops::Range<usize>, fits: fn(&u8) -> bool| text[range].iter().all(fits);
-        all(0..8, u8::is_ascii_digit)
-            && text[8] == b'-'
-            && all(9..15, u8::is_ascii_digit)
-            && text[15] == b'-'
-            && all(16..20, u8::is_ascii_alphanumeric)
-    };
+/// Ids of runs, as `20261122-034317-2wor`, and times, as `2026-11-22T03:43:17Z`: `d` stands for a digit, `x` for a letter or one.
+fn without_ids_and_times(line: &str) -> String {
     let mut line = line.to_owned();
-    while let Some(at) = line.as_bytes().windows(20).position(is_id) {
-        line.replace_range(at..at + 20, "~");
+    for form in ["dddddddd-dddddd-xxxx", "dddd-dd-ddTdd:dd:ddZ"] {
+        let is_one = |text: &[u8]| {
+            text.iter().zip(form.bytes()).all(|(byte, form)| match form {
+                b'd' => byte.is_ascii_digit(),
+                b'x' => byte.is_ascii_alphanumeric(),
+                other => *byte == other,
+            })
+        };
+        while let Some(at) = line.as_bytes().windows(form.len()).position(is_one) {
+            line.replace_range(at..at + form.len(), "~");
+        }
     }
     line
 }
@@ -174,22 +175,16 @@ fn word(word: &str) -> String {
         out.push_str(if varies(part) { "~" } else { part });
         rest = after;
     }
-    // Ids, times of day and fractions are several parts.
-    while let Some(at) = ["~-~", "~:~", "~.~"].iter().find_map(|pair| out.find(pair)) {
-        out.replace_range(at..at + 3, "~");
-    }
     out
 }
 
-/// Digests, parts of ids, dates and spans of time.
+/// Digests and spans of time.
 fn varies(part: &str) -> bool {
     let digits = part.bytes().filter(u8::is_ascii_digit).count();
     let hex = part.len() >= 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let span = ["ms", "s", "m", "KiB"]
-        .iter()
-        .any(|unit| part.strip_suffix(unit).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())));
-    let time = part.len() >= 4 && part.ends_with('Z') && digits >= 2;
-    hex || span || time || (part.len() >= 6 && digits == part.len())
+    let span =
+        ["ms", "s"].iter().any(|unit| part.strip_suffix(unit).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())));
+    hex || span || (part.len() >= 6 && digits == part.len())
 }
 
 #[test]

@@ -158,7 +158,18 @@ mod tests {
             manifest: manifest.expect("a manifest"),
         };
         let view = PluginView::new("example.wasm".into(), &inspection);
-        insta::assert_snapshot!(view.markdown(), @"");
+        let page = view.markdown();
+        for part in [
+            "# `cutover:example`\n",
+            "| `put` | Writes it | changes something, IRREVERSIBLE |\n",
+            "Role `target`: a connection of kind `http` or `file`.\n",
+            "| write | `PUT /{+path}` |\n",
+            "Secrets may move from `source` to `target`.\n",
+            "| `comments` | inherent | are not kept |\n",
+        ] {
+            assert!(page.contains(part), "{part} is not in\n{page}");
+        }
+        assert!(!page.contains('\u{1b}'), "{page}");
         let text = view.text();
         insta::assert_snapshot!(anstream::adapter::strip_str(&text), @r"
         cutover:example 0.1.0  2 KiB  example.wasm

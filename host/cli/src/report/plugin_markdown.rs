@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use cutover_engine::{Cardinality, Operation, Role};
 use serde_json::Value;
 
-use super::plugin::{PluginView, class_word, traits, weight_word};
+use super::{
+    plugin::{PluginView, class_word, traits, weight_word},
+    printable,
+};
 
 impl PluginView<'_> {
     /// GitHub-flavoured Markdown. Without file, size and digest, which differ from build to build.
@@ -13,8 +16,14 @@ impl PluginView<'_> {
     pub fn markdown(&self) -> String {
         let manifest = self.manifest();
         let mut out = String::from(super::GENERATED);
-        let _ =
-            writeln!(out, "# {}\n\nVersion {}, world `{}`: {}.\n", code(&manifest.name), manifest.version, self.world(), manifest.summary);
+        let _ = writeln!(
+            out,
+            "# {}\n\nVersion {}, world `{}`: {}.\n",
+            code(&manifest.name),
+            manifest.version,
+            self.world(),
+            cell(&manifest.summary)
+        );
         let _ = writeln!(out, "| operation | what it does | |\n|---|---|---|");
         for operation in &manifest.operations {
             let _ = writeln!(out, "| {} | {} | {} |", code(&operation.name), cell(&operation.summary), traits(operation));
@@ -86,14 +95,14 @@ fn requests(out: &mut String, role: &Role) {
 
 /// Text of a plugin's author, which can neither format nor end the cell.
 fn code(text: &str) -> String {
-    format!("`{}`", text.replace('`', "'").replace('|', "\\|").replace(['\n', '\r'], " "))
+    format!("`{}`", printable::line(text).replace('`', "'").replace('|', "\\|"))
 }
 
 fn cell(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
+    printable::line(text).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;")
 }
 
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(cell(letters.as_str()).chars()).collect())
+    letters.next().map_or_else(String::new, |first| cell(&first.to_uppercase().chain(letters).collect::<String>()))
 }
