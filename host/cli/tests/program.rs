@@ -129,6 +129,21 @@ fn long_help_of_run() {
       -h, --help
               Print help (see a summary with '-h')
 
+    Telemetry:
+          --metrics <FILE>
+              Keep the run's metrics in this file, in the form that Prometheus reads; the name should
+              end in .prom
+              
+              Written anew every few seconds and at the end, each time as a whole.
+
+          --trace-file <FILE>
+              Write the run's trace to this file: OTLP in JSON, one request for export a line [env:
+              TRACEPARENT]
+              
+              One trace for the run, a span for each step and each change. TRACEPARENT (W3C Trace
+              Context) makes it part of the trace of whoever calls. A build with the feature `otlp` also
+              sends it to OTEL_EXPORTER_OTLP_ENDPOINT.
+
     Global options:
           --state <DIR>
               Folder in which runs are kept [env: CUTOVER_STATE] [default: .cutover]
@@ -180,6 +195,13 @@ fn long_help_of_run() {
 
       -v, --verbose...
               More about what happens inside; twice for all of it [env: RUST_LOG]
+
+          --log-format <FORM>
+              Form of the log on stderr [env: CUTOVER_LOG_FORMAT] [default: text]
+
+              Possible values:
+              - text: A line for people
+              - json: An object a line, with run, step, change and trace where they are known
 
           --key <SOURCE>
               Where the key of the state folder comes from: env:NAME, file:PATH or exec:COMMAND [env:
@@ -248,7 +270,7 @@ fn usage_errors_are_json_where_json_was_asked_for() {
     help: some similar subcommands exist: 'explain', 'plan'
     help: usage: cutover [OPTIONS] [COMMAND]
     "#);
-    let line = cutover(folder().path(), "runs watch 7f3a --output=jsonl");
+    let line = cutover(folder().path(), "runs pause 7f3a --output=jsonl");
     assert_eq!(String::from_utf8_lossy(&line.stdout).lines().count(), 1);
     assert_eq!((document(&line)["error"]["code"].as_str(), line.status.code()), (Some("CUT6002"), Some(64)));
 }

@@ -228,6 +228,7 @@ fn settings_are_shown_with_their_origin() {
     progress     plain             terminal
     quiet        no                default
     verbose      0                 default
+    log-format   text              default
     key          env:STATE_KEY     variable CUTOVER_KEY
     input        no                terminal
     --- stderr
