@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::recording::{Part, Recording, Request};
+use super::recording::{KEYS, Part, Recording, Request};
 
 /// Requests of one sort.
 struct Sort {
@@ -17,6 +17,8 @@ struct Sort {
 pub(crate) struct Inventory {
     sorts: Vec<Sort>,
     versions: usize,
+    /// Requests about no secret.
+    others: usize,
 }
 
 impl Inventory {
@@ -34,7 +36,7 @@ impl Inventory {
                 sorts[at].counts[index] += 1;
             }
         }
-        Self { sorts, versions }
+        Self { sorts, versions, others: all.others }
     }
 }
 
@@ -54,7 +56,8 @@ impl fmt::Display for Inventory {
             };
             writeln!(f, "| {part} | {hook} | {what} | {fixed} | {each} | {} |", reason(hook, what))?;
         }
-        writeln!(f, "| all | | | {} | {} | |", sums[0], sums[1])
+        writeln!(f, "| all | | | {} | {} | |", sums[0], sums[1])?;
+        writeln!(f, "Beside these {} requests about no secret in a run of {KEYS}: lists, mounts and their limits.", self.others)
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct Recording {
 }
 
 /// How many secrets are recorded.
-const KEYS: usize = 5;
+pub(super) const KEYS: usize = 5;
 
 enum Entry {
     Sent(Request),
