@@ -51,6 +51,7 @@ pub fn candidates(words: &[String], lookup: &dyn Lookup) -> Vec<Candidate> {
         }
         (None, _) if current.starts_with('-') && !line.only_values => options(line.command),
         (None, _) => {
+            // A command comes before everything else that is typed for the one above it.
             let mut found = if line.positionals.is_empty() { subcommands(line.command) } else { Vec::new() };
             found.extend(line.next_positional().map(|arg| values(arg, &line, lookup)).unwrap_or_default());
             found
