@@ -13,7 +13,6 @@ use std::{
     collections::HashMap,
     future::Future,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use cutover_engine::{ChangeNo, Command, Ending, Event, Failure, IllegalEvent, Next, Plan, Run, RunId, Span, Timestamp, WaitReason};
@@ -120,9 +119,6 @@ struct Driver<'r> {
     lags: bool,
 }
 
-/// Longest time for which the journal's file may lag behind what has happened.
-const LONGEST_LAG: Duration = Duration::from_millis(500);
-
 impl Driver<'_> {
     async fn from_first(&mut self, first: Option<Event>, stop: impl Future<Output = ()> + Send) -> Result<Ending, DriveError> {
         if let Some(event) = first {
@@ -168,7 +164,6 @@ impl Driver<'_> {
                         answer = self.incoming.recv() => self.take(answer.ok_or(DriveError::Lost)?)?,
                         Some(line) = self.logged.recv() => self.note(line)?,
                         () = timer => {}
-                        () = tokio::time::sleep(LONGEST_LAG), if self.lags => self.catch_up().await?,
                     }
                 }
             }
