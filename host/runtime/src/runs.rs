@@ -208,7 +208,9 @@ impl Host {
 
     /// Everything a run needs, with its locks held.
     pub async fn reopen(&self, id: &RunId, anchor: Option<Anchor>) -> Result<OpenRun, HostError> {
-        self.give_up_expired()?;
+        if let Err(error) = self.give_up_expired() {
+            tracing::warn!("runs whose time is over could not all be looked at: {error}");
+        }
         let folder = self.state.run(id)?;
         let mut locks = vec![folder.lock(&self.locks, self.clock.now())?];
         let data_key = folder.data_key(&self.state_key)?;

@@ -108,8 +108,19 @@ impl Run {
 
     /// Takes the first thing that is due and makes a command of it.
     fn take_due(&mut self, now: Timestamp) -> Option<Command> {
-        let first = *self.agenda.first()?;
-        (first.0 <= now).then(|| self.take(first))
+        loop {
+            let first = *self.agenda.first()?;
+            if first.0 > now {
+                return None;
+            }
+            if let Item::Change(change) = first.1
+                && self.must_queue_again(change, now)
+            {
+                self.give_up_turn(change);
+                continue;
+            }
+            return Some(self.take(first));
+        }
     }
 
     fn take(&mut self, (due, item): (Timestamp, Item)) -> Command {
@@ -130,7 +141,7 @@ impl Run {
         let ChangeState { stage, effect, over, .. } = self.changes[change.index()];
         match stage {
             Stage::Recheck { link, attempt } => {
-                let Looked { target, retired } = self.looked_at(change, link);
+                let Some(Looked { target, retired }) = self.looked_at(change, link) else { unreachable!("a look has a target") };
                 Command::Recheck { change, link, target, retired, attempt }
             }
             Stage::Capture { attempt } => Command::Capture { change, attempt },

@@ -64,6 +64,7 @@ impl Run {
         match (present, state.written) {
             (true, false) => {
                 state.present = true;
+                state.goes_on = None;
                 self.verified(at, change);
             }
             (true, true) => self.schedule(change, at, Stage::Check { attempt: 1 }),
@@ -222,10 +223,12 @@ impl Run {
         let Some((due, attempt)) = self.another_attempt(at, change, tried, failure) else { return self.fail(at, change, failure.clone()) };
         self.changes[change.index()].look_away();
         let retires = self.plan.operation_of(change).purpose == Purpose::Retire;
+        let is_outage = self.changes[change.index()].outage.is_some();
         let next = match stage {
-            // What was looked at before the pause may have moved since.
-            Stage::Recheck { .. } => Stage::Recheck { link: 0, attempt },
-            Stage::Capture { .. } if retires => Stage::Recheck { link: 0, attempt },
+            // What was looked at before an outage may have moved since.
+            Stage::Recheck { .. } if is_outage => Stage::Recheck { link: 0, attempt },
+            Stage::Capture { .. } if is_outage && retires => Stage::Recheck { link: 0, attempt },
+            Stage::Recheck { link, .. } => Stage::Recheck { link, attempt },
             Stage::Capture { .. } => Stage::Capture { attempt },
             Stage::Check { .. } => Stage::Check { attempt },
             Stage::Prove { .. } => Stage::Prove { attempt },

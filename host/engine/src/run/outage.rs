@@ -29,7 +29,8 @@ impl Run {
         if !failure.case.is_retryable() {
             return None;
         }
-        if attempt < self.plan.operation_of(change).attempts {
+        // While an outage lasts attempts are not counted, also where another look begins anew with the first.
+        if attempt < self.plan.operation_of(change).attempts && self.changes[change.index()].outage.is_none() {
             return Some((at.after(self.backoff(change, attempt + 1, asked(failure))), attempt + 1));
         }
         self.wait_out(at, change, failure).map(|due| (due, attempt))
@@ -100,7 +101,8 @@ fn answers(event: &Event) -> bool {
         }
         // That it can be looked at does not tell that it can be written.
         Event::Compared { relation, .. } => matches!(relation, Relation::Expected | Relation::NewExpected),
-        Event::Captured { .. } | Event::Checked { .. } | Event::Proved { .. } | Event::Rechecked { .. } => true,
+        // Of several looks one may succeed and the next meet the outage again: the capture after them all tells.
+        Event::Captured { .. } | Event::Checked { .. } | Event::Proved { .. } => true,
         Event::BackLooked { .. } | Event::BackChecked { .. } => true,
         _ => false,
     }

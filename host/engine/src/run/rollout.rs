@@ -308,6 +308,16 @@ impl Run {
         ready
     }
 
+    /// A retire change that waited in the middle of its turn, and whose turn has not come any more: its soak began anew, or what it
+    /// is about is being copied again.
+    pub(super) fn must_queue_again(&self, change: ChangeNo, now: Timestamp) -> bool {
+        if self.mode != Mode::Forward || !matches!(self.changes[change.index()].stage, Stage::Recheck { link: 0, .. }) {
+            return false;
+        }
+        let step = self.plan.change(change).step;
+        self.may_begin(step).is_none_or(|begin| begin > now) || matches!(self.links_ready(change), Links::NotYet)
+    }
+
     /// Leaves a change out, and with it all that links it or follows it on an object.
     pub(super) fn defer(&mut self, change: ChangeNo) {
         let mut left_out = vec![change];
@@ -390,7 +400,9 @@ impl Run {
     /// A retire change that must wait for its linked change goes back to the end of the queue.
     pub(super) fn give_up_turn(&mut self, change: ChangeNo) {
         self.rest(change, Stage::Planned);
-        self.changes[change.index()].outage = None;
+        let state = &mut self.changes[change.index()];
+        state.outage = None;
+        state.calling_since = None;
         let step = self.plan.change(change).step;
         let state = &mut self.steps[step.index()];
         state.active = state.active.saturating_sub(1);

@@ -285,6 +285,50 @@ fn while_a_retirement_waits_its_copy_may_move_and_is_looked_at_again() {
 }
 
 #[test]
+fn a_backend_that_only_one_of_several_looks_needs_is_waited_for_as_long_as_was_said() {
+    let patient = |step: &mut PlannedStep, operation: &mut PlannedOperation| {
+        retires(0)(step, operation);
+        operation.outage = Some(Span::seconds(600));
+    };
+    let plan = Draft::new()
+        .step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])])
+        .step("retire", patient, &[("both", "old", &["a", "b"])])
+        .plan(pause);
+    let mut world = World::new(plan);
+    world.fault("copy/b", Fault::Dark);
+    let begin = world.now;
+    assert_eq!(world.finish(), Ending::Paused);
+    let waited = world.now.since(begin);
+    assert!(waited >= Span::seconds(600) && waited < Span::seconds(900), "{waited:?}");
+    world.faults.clear();
+    world.crash();
+    assert_eq!(world.finish(), Ending::Completed);
+}
+
+#[test]
+fn a_retirement_in_the_middle_of_its_turn_waits_for_a_soak_that_begins_anew() {
+    let both = |step: &mut PlannedStep, operation: &mut PlannedOperation| {
+        retires(0)(step, operation);
+        operation.parallel = 2;
+    };
+    let plan = Draft::new()
+        .step("copy", plain, &[("a", "x", &[]), ("b", "y", &[])])
+        .step("retire", both, &[("a", "old-a", &["a"]), ("b", "old-b", &["b"])])
+        .plan(dual_run(0, 1, 1_000, 100_000));
+    let mut world = World::new(plan);
+    world.fault("retire/b", Fault::Waits);
+    let (moved, value) = (world.change("copy/a"), "copy/a of another day");
+    assert_eq!(world.finish_meddling(|world| drop(world.wanted.insert(moved, value.into()))), Ending::Paused);
+    world.crash();
+    assert_eq!(world.finish(), Ending::Completed);
+    let retire = world.change("retire/b");
+    let applied = |change| move |event: &Event| matches!(event, Event::ApplyStarted { change: started, .. } if *started == change);
+    let last = |is: &dyn Fn(&Event) -> bool| world.journal.iter().rev().find(|(_, event)| is(event)).map(|(at, _)| *at);
+    let (copied, retired) = (last(&applied(moved)).expect("copied again"), last(&applied(retire)).expect("retired"));
+    assert!(retired >= copied.after(Span::seconds(1_000)), "{copied:?} {retired:?}");
+}
+
+#[test]
 fn a_retirement_that_failed_without_a_write_looks_at_its_copy_again_when_it_is_resumed() {
     let plan = Draft::new().step("copy", plain, &[("a", "x", &[])]).step("retire", retires(0), &[("a", "old", &["a"])]).plan(pause);
     let mut world = World::new(plan);
@@ -312,9 +356,9 @@ fn a_copy_behind_a_retirement_is_looked_at_before_the_way_back_is_given_up() {
         .step("retire", retires(0), &[("a", "old-a", &["a"]), ("b", "old-b", &["b"])])
         .gate("soak", 60)
         .step("destroy", destroys, &[("a", "rest", &["a", "b"])])
-        .plan(pause);
+        .plan(|_| {});
     let mut world = World::new(plan);
-    assert_eq!(world.finish_meddling(|world| drop(world.values.insert("y".into(), "foreign".into()))), Ending::Paused);
+    assert_eq!(world.finish_meddling(|world| drop(world.values.insert("y".into(), "foreign".into()))), Ending::Paused, "nothing goes back");
     assert_eq!(world.run.failure(world.change("destroy/a")).and_then(|failure| failure.code.as_deref()), Some("CUT3501"));
     assert!(!world.values.contains_key("rest"), "nothing was destroyed");
     world.values.insert("y".into(), "copy/b".into());

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     RollbackStays,
     /// The first apply asks to be called again after 90 s.
     Waits,
+    /// A second look at it does not reach its backend.
+    Dark,
     /// Apply reaches for what is not its own, after it wrote.
     Trespasses,
     /// The plugin's own checks of the way back cannot tell.
@@ -188,6 +190,9 @@ impl World {
             Command::Prove { change, .. } => {
                 let proof = if self.has(change, Fault::StillOpen) { Proof::Open } else { Proof::Refused };
                 Event::Proved { change, proof, checks: Vec::new() }
+            }
+            Command::Recheck { change, target, .. } if self.has(target, Fault::Dark) => {
+                Event::HookFailed { change, failure: Failure { case: FailureCase::Unavailable, code: None, text: "it is dark".into() } }
             }
             Command::Recheck { change, link, target, retired, .. } => {
                 let relation = if !retired && self.want(target) != self.expected[&target] {

@@ -107,7 +107,8 @@ impl Scanner {
         }
         let digest = *cutover_engine::Digest::of(text.as_bytes()).as_bytes();
         let mut state = self.state();
-        if state.exempt.len() >= MAX_EXEMPT || !state.exempt.insert(digest) || !state.seen.contains(&digest) {
+        let is_news = state.exempt.len() >= MAX_EXEMPT || state.exempt.insert(digest);
+        if !is_news || !state.seen.contains(&digest) {
             return;
         }
         state.watched.remove(text.as_bytes());
@@ -142,7 +143,7 @@ impl Scanner {
 
     fn hit_unless(&self, text: &[u8], shortest: usize, is_public: impl Fn(&str) -> bool) -> bool {
         let mut public = Vec::new();
-        let mut is_secret = |form: &[u8]| match std::str::from_utf8(form) {
+        let mut is_secret = |form: &[u8], shortest: usize| match std::str::from_utf8(form) {
             _ if form.len() < shortest => false,
             Ok(form) if is_public(form) => {
                 public.push(form.to_owned());
@@ -151,7 +152,10 @@ impl Scanner {
             _ => true,
         };
         let state = self.state();
-        let hit = state.kept.hit(text) || [&state.granted, &state.watched].iter().any(|watch| watch.net.hit_where(text, &mut is_secret));
+        // What a plugin was given in plain did leave the host, however short it is.
+        let hit = state.kept.hit(text)
+            || state.granted.net.hit_where(text, |form| is_secret(form, MIN_BYTES))
+            || state.watched.net.hit_where(text, |form| is_secret(form, shortest));
         drop(state);
         public.iter().for_each(|text| self.exempt(text));
         hit
