@@ -16,7 +16,7 @@ pub(crate) fn measure(root: &Path, names: &[&str]) -> Result<(), Failed> {
     if names.is_empty() || names.contains(&"kv") {
         openbao::install(root)?;
     }
-    let optimised = OWN.map(|package| format!("--config=profile.dev.package.{package}.opt-level=2"));
+    let optimised = OWN.map(|package| format!("--config=profile.dev.package.{package}.opt-level=3"));
     let further: Vec<&str> = ["--quiet", "--bin=bench"].into_iter().chain(optimised.iter().map(String::as_str)).collect();
     program::build(root, &further)?;
     run(Command::new(program::path(root).with_file_name("bench")).args(names).current_dir(root))

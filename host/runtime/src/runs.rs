@@ -73,11 +73,19 @@ pub struct Rested {
 }
 
 impl Host {
-    /// A new run's id.
+    /// A new run's id, greater than those that are there: the greatest is the last, also of two that begin in one second.
     pub fn new_id(&self) -> RunId {
-        let mut bytes = [0; 4];
-        self.entropy.fill(&mut bytes);
-        RunId::generate(self.clock.now(), bytes)
+        /// Enough for an id that is greater than one of the same second; none is if the clock was set back.
+        const TRIES: usize = 64;
+        let newest = self.state.runs().ok().and_then(|ids| ids.into_iter().max());
+        let now = self.clock.now();
+        let generate = || {
+            let mut bytes = [0; 4];
+            self.entropy.fill(&mut bytes);
+            RunId::generate(now, bytes)
+        };
+        let is_last = |id: &RunId| newest.as_ref().is_none_or(|newest| id > newest);
+        std::iter::repeat_with(generate).take(TRIES).find(is_last).unwrap_or_else(generate)
     }
 
     /// Starts a prepared plan. `confirm` plans again first: for a saved plan, or if time has passed since.
