@@ -383,19 +383,14 @@ impl Planner<'_> {
             keep_raw: false,
         };
         let scope = sealing::Scope::new(self.key.clone(), format!("plan {step}"));
-        let shown = scope.clone();
+        let sealing = scope.clone();
         let session = Arc::new(Session::new(rights, scope, None, self.entropy.clone(), self.limits, format!("plan {step}")));
         let plugin = &self.equipment.plugins[&planned.plugin];
         let answer = plugin.call(session.clone(), call, Duration::from_millis(task.timeout.0)).await;
         if let Some(violation) = session.report().violation {
             return Err(violation);
         }
-        // What was granted in plain could be written into an error.
-        let withheld = |failure: Failure| match shown.shows_a_secret(&failure.text) {
-            true => Failure { text: crate::drive::WITHHELD.to_owned(), ..failure },
-            false => failure,
-        };
-        match answer.map_err(withheld)? {
+        match answer.map_err(|failure| sealing.strained(failure))? {
             Answer::Page { changes, next, output } => Ok((changes, next, output)),
             _ => Err(Failure {
                 case: cutover_engine::FailureCase::Internal,

@@ -61,6 +61,12 @@ impl Scope {
         self.key.scanner().hit(text.as_bytes())
     }
 
+    /// A plugin's failure without a secret: what was granted in plain could be written into its text.
+    #[must_use]
+    pub fn strained(&self, failure: Failure) -> Failure {
+        if self.shows_a_secret(&failure.text) { Failure { text: crate::drive::WITHHELD.to_owned(), ..failure } } else { failure }
+    }
+
     /// The sealing side of one hook call. It remembers which tokens came out of responses of that very call.
     #[must_use]
     pub fn begin_call(self: &Arc<Self>) -> Call {
