@@ -20,6 +20,10 @@ use std::path::Path;
 
 use table::Row;
 
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const MEASUREMENTS: [&str; 6] = ["thousand", "growth", "recovery", "validate", "warm-start", "kv"];
 
 fn main() {

@@ -315,7 +315,7 @@ async fn honest_changes_in_flight_end_their_hooks_and_other_runs_go_on() {
     let step = |target: &str| {
         format!(
             "[[step]]\nid = \"put\"\nuses = \"numbers.put\"\nneeds = []\nwith = {{ count = {MANY} }}\nconnections = {{ target = \"{target}\" }}\n\
-             rollout = {{ parallel = 4 }}\n"
+             rollout = {{ parallel = 2 }}\n"
         )
     };
     let both = format!("{}\n{}", workflow("trap"), step("numbers")).replace(

@@ -15,15 +15,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use cutover_engine::{ChangeNo, Command, Ending, Event, Failure, IllegalEvent, Next, Plan, Run, RunId, Span, Timestamp, WaitReason};
+use cutover_engine::{
+    ChangeBody, ChangeNo, Command, Ending, Event, Failure, IllegalEvent, Next, Plan, Run, RunId, Span, Timestamp, WaitReason,
+};
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
 };
 
-use self::perform::Performer;
 pub(crate) use self::perform::add_up;
+use self::perform::{Performer, defect};
 use crate::{
     bodies::Bodies,
     change_memory::ChangeMemory,
@@ -313,19 +315,27 @@ fn broken_journal(text: &str) -> Failure {
     Failure { case: cutover_engine::FailureCase::Exhausted, code: Some("CUT3408".to_owned()), text: format!("the journal: {text}") }
 }
 
-/// Memories of the changes under way.
+/// What the hooks of the changes under way work with.
 #[derive(Default)]
-struct Memories(Mutex<HashMap<ChangeNo, Arc<ChangeMemory>>>);
+struct Memories(Mutex<HashMap<ChangeNo, UnderWay>>);
+
+/// One change: what the host remembers of it, and what the plan says.
+#[derive(Clone)]
+struct UnderWay {
+    memory: Arc<ChangeMemory>,
+    body: Arc<ChangeBody>,
+}
 
 impl Memories {
-    fn get(&self, outfit: &Outfit, plan: &Plan, change: ChangeNo) -> Result<Arc<ChangeMemory>, Failure> {
+    fn get(&self, outfit: &Outfit, plan: &Plan, change: ChangeNo) -> Result<UnderWay, Failure> {
         let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(memory) = memories.get(&change) {
-            return Ok(memory.clone());
+        if let Some(known) = memories.get(&change) {
+            return Ok(known.clone());
         }
-        let memory = Arc::new(Self::load(outfit, plan, change)?);
-        memories.insert(change, memory.clone());
-        Ok(memory)
+        let body = outfit.bodies.read(change).map_err(|error| defect(error.to_string()))?;
+        let new = UnderWay { memory: Arc::new(Self::load(outfit, plan, change)?), body: Arc::new(body) };
+        memories.insert(change, new.clone());
+        Ok(new)
     }
 
     /// The memory of a change that is not under way itself: nobody keeps it.

@@ -18,10 +18,7 @@ use std::{
     fmt,
     io::{BufReader, Read},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use cutover_engine::{ChangeNo, RunId};
@@ -37,6 +34,9 @@ use crate::{
 
 const MAGIC: [u8; 16] = *b"cutover sealed\x01\n";
 const HEADER_BYTES: usize = 13;
+
+/// So much is gathered in memory before it is written unasked.
+const GATHER_BYTES: usize = 256 * 1024;
 
 /// More than the largest response that the host takes from a backend, in any encoding.
 pub const PAYLOAD_LIMIT: usize = 16 * 1024 * 1024;
@@ -120,13 +120,17 @@ pub struct SealedLog {
     writer: Box<dyn AppendFile>,
     reader: Box<dyn ReadAt>,
     inner: Mutex<Inner>,
-    dirty: AtomicBool,
 }
 
 struct Inner {
     /// Some 32 bytes an entry; offsets grow, so a range of one kind and change is in the order of appending.
     index: BTreeSet<(Kind, u32, u64)>,
-    end: u64,
+    /// The last entries, encrypted: they are not in the file yet.
+    pending: Vec<u8>,
+    /// Where the file ends, and the first pending entry begins.
+    written: u64,
+    /// Whether something was written since the last sync.
+    dirty: bool,
     failed: Option<DiskError>,
     /// The first entry that was found changed.
     damaged: Option<(Kind, ChangeNo)>,
@@ -156,20 +160,9 @@ impl SealedLog {
             writer.sync().map_err(sync_failed(path, run))?;
         }
         let reader = disk.open_read(path).map_err(DiskError::io("open", path))?;
-        let inner = Mutex::new(Inner { index: scan.index, end: scan.end, failed: None, damaged: None });
-        let log = Self {
-            disk,
-            path: path.to_owned(),
-            run: run.clone(),
-            key,
-            entropy,
-            reserve,
-            writer,
-            reader,
-            inner,
-            dirty: AtomicBool::new(false),
-        };
-        Ok((log, torn))
+        let inner = Inner { index: scan.index, pending: Vec::new(), written: scan.end, dirty: false, failed: None, damaged: None };
+        let (path, run, inner) = (path.to_owned(), run.clone(), Mutex::new(inner));
+        Ok((Self { disk, path, run, key, entropy, reserve, writer, reader, inner }, torn))
     }
 
     /// Encrypts and adds a payload. It is durable after the next sync of the journal, or [`SealedLog::sync`].
@@ -187,17 +180,14 @@ impl SealedLog {
         if kind == Kind::PreImage && range(&inner.index, kind, change).next().is_some() {
             return Err(SealedLogError::PreImageStays { change });
         }
-        let offset = inner.end;
+        let offset = inner.written + inner.pending.len() as u64;
         let sealed = self.key.seal(&*self.entropy, &self.context(kind, change, offset), payload);
-        let frame = [&header(kind, change, offset, sealed.len())[..], &sealed].concat();
-        if let Err(error) = self.reserve.append(&*self.writer, &self.path, self.run.as_str(), &frame) {
-            inner.failed = Some(error.clone());
-            return Err(error.into());
-        }
-        // After the write and under the lock: a sync that clears the flag has this frame in the file.
-        self.dirty.store(true, Ordering::Release);
-        inner.end += frame.len() as u64;
+        inner.pending.extend_from_slice(&header(kind, change, offset, sealed.len()));
+        inner.pending.extend_from_slice(&sealed);
         inner.index.insert((kind, change.0, offset));
+        if inner.pending.len() >= GATHER_BYTES {
+            self.write(&mut inner)?;
+        }
         Ok(Position(offset))
     }
 
@@ -237,10 +227,15 @@ impl SealedLog {
 
     /// Makes every entry durable that was appended before. Blocks; the journal calls it before it writes its own records.
     pub fn sync(&self) -> Result<(), DiskError> {
-        if let Some(error) = &self.inner().failed {
+        let mut inner = self.inner();
+        if let Some(error) = &inner.failed {
             return Err(error.clone());
         }
-        if !self.dirty.swap(false, Ordering::AcqRel) {
+        self.write(&mut inner)?;
+        // Cleared under the lock: what is written later is for the next sync.
+        let dirty = std::mem::take(&mut inner.dirty);
+        drop(inner);
+        if !dirty {
             return Ok(());
         }
         self.writer.sync().map_err(sync_failed(&self.path, &self.run)).inspect_err(|error| self.inner().failed = Some(error.clone()))
@@ -251,12 +246,32 @@ impl SealedLog {
         self.inner().damaged.map(|(kind, change)| SealedLogError::Payload { kind, change, path: self.path.clone() })
     }
 
+    /// Writes what is pending.
+    fn write(&self, inner: &mut Inner) -> Result<(), DiskError> {
+        if inner.pending.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.reserve.append(&*self.writer, &self.path, self.run.as_str(), &inner.pending) {
+            inner.failed = Some(error.clone());
+            return Err(error);
+        }
+        inner.written += inner.pending.len() as u64;
+        inner.pending.clear();
+        inner.dirty = true;
+        Ok(())
+    }
+
     fn read(&self, kind: Kind, change: ChangeNo, offset: u64) -> Result<Zeroizing<Vec<u8>>, SealedLogError> {
         let corrupt = || {
             self.inner().damaged.get_or_insert((kind, change));
             SealedLogError::Payload { kind, change, path: self.path.clone() }
         };
-        let read = |bytes: &mut [u8], at| self.reader.read_exact_at(bytes, at).map_err(DiskError::io("read", &self.path));
+        let read = |bytes: &mut [u8], at: u64| {
+            if self.inner().copy_pending(bytes, at) {
+                return Ok(());
+            }
+            self.reader.read_exact_at(bytes, at).map_err(DiskError::io("read", &self.path))
+        };
         let mut head = [0; HEADER_BYTES];
         read(&mut head, offset)?;
         if parse_header(&head, offset).is_none_or(|found| (found.kind, found.change) != (kind, change)) {
@@ -273,6 +288,16 @@ impl SealedLog {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("no thread panics while it holds the index")
+    }
+}
+
+impl Inner {
+    /// Fills `bytes` with what begins at `offset` of the file, if that is not written yet.
+    fn copy_pending(&self, bytes: &mut [u8], offset: u64) -> bool {
+        let start = offset.checked_sub(self.written).and_then(|start| usize::try_from(start).ok());
+        let Some(found) = start.and_then(|start| self.pending.get(start..)?.get(..bytes.len())) else { return false };
+        bytes.copy_from_slice(found);
+        true
     }
 }
 

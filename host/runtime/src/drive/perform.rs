@@ -14,7 +14,7 @@ use cutover_engine::{
 use futures_util::FutureExt as _;
 
 use super::{
-    Answer, Answers, Memories, Outfit,
+    Answer, Answers, Memories, Outfit, UnderWay,
     batch::{Batch, Batches},
     ledger::ChangeLedger,
     lines::Lines,
@@ -53,7 +53,7 @@ pub(super) struct Hands<'p> {
     pub(super) change: ChangeNo,
     pub(super) planned: &'p PlannedOperation,
     tools: &'p StepTools,
-    pub(super) body: ChangeBody,
+    pub(super) body: Arc<ChangeBody>,
     pub(super) memory: Arc<ChangeMemory>,
 }
 
@@ -174,8 +174,7 @@ impl Performer {
     pub(super) fn hands(&self, change: ChangeNo) -> Result<Hands<'_>, Failure> {
         let step: StepNo = self.plan.change(change).step;
         let tools = self.steps[step.index()].as_ref().ok_or_else(|| defect("a change of a step without an operation".to_owned()))?;
-        let body = self.outfit.bodies.read(change).map_err(|error| defect(error.to_string()))?;
-        let memory = self.memories.get(&self.outfit, &self.plan, change)?;
+        let UnderWay { memory, body } = self.memories.get(&self.outfit, &self.plan, change)?;
         Ok(Hands { change, planned: self.plan.operation_of(change), tools, body, memory })
     }
 
@@ -214,7 +213,7 @@ impl Performer {
         let session = Session::new(rights, hands.memory.scope.clone(), ledger, self.outfit.entropy.clone(), self.outfit.limits, label);
         let session = Arc::new(session.noting(Arc::new(lines)));
         let context = self.context(hands, name, attempt);
-        let call = call(context, hands.planned.operation.clone(), hands.body.clone());
+        let call = call(context, hands.planned.operation.clone(), ChangeBody::clone(&hands.body));
         let timeout = Duration::from_millis(hands.planned.timeout.0);
         let mut result = hands.tools.plugin.call(session.clone(), call, timeout).await;
         let mut report = session.report();
@@ -241,7 +240,7 @@ impl Performer {
     /// Whether the change's capture found just what an earlier change of the run left there.
     fn found_what_was_left(&self, change: ChangeNo, follows: Option<ChangeNo>) -> Result<bool, Failure> {
         let Some(earlier) = follows else { return Ok(false) };
-        let found = self.memories.get(&self.outfit, &self.plan, change)?.remembered().pre_image.clone();
+        let found = self.memories.get(&self.outfit, &self.plan, change)?.memory.remembered().pre_image.clone();
         let left = Memories::load(&self.outfit, &self.plan, earlier)?.remembered().after.clone();
         Ok(found.is_some() && found == left)
     }

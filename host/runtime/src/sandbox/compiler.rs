@@ -26,6 +26,8 @@ const PROCESSOR_SECONDS: u64 = 60;
 const WALL_TIME: Duration = Duration::from_mins(5);
 /// Threads of the compiling process: each takes address space.
 const THREADS: &str = "4";
+/// The allocator of the program puts a GiB of address space aside, unless it is told otherwise: all that this process has.
+const ARENA_RESERVE: &str = "0";
 /// Largest result, in bytes.
 const CODE_BYTES: u64 = 256 * 1024 * 1024;
 /// How the child says that the component, not the limits, is to blame; its output is the reason.
@@ -121,6 +123,7 @@ async fn in_child(command: &[OsString], component: &[u8]) -> Result<CompiledCode
         .args(arguments)
         .env_clear()
         .env("RAYON_NUM_THREADS", THREADS)
+        .env("MIMALLOC_ARENA_RESERVE", ARENA_RESERVE)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -163,6 +163,7 @@ fn a_full_disk_uses_the_reserve_once_and_then_stays_failed() {
     let used = disk.read(Path::new(PATH)).unwrap().len() + crate::disk::RESERVE_BYTES;
     disk.inject(Fault::Capacity(used as u64 + 100));
     log.append(Kind::Raw, ChangeNo(0), &[1; 200]).unwrap();
+    log.sync().unwrap();
     assert!(log.reserve.is_used() && !disk.exists(Path::new("/run/reserve")));
     assert_eq!(**log.latest(Kind::Raw, ChangeNo(0)).unwrap().unwrap(), [1; 200]);
     let error = log.append(Kind::Raw, ChangeNo(0), &vec![1; 2 << 20]).unwrap_err();
@@ -170,6 +171,27 @@ fn a_full_disk_uses_the_reserve_once_and_then_stays_failed() {
     assert!(error.to_string().contains("cutover resume 20261122-014502-k3fd"), "{error}");
     disk.clear_faults();
     assert!(log.append(Kind::Raw, ChangeNo(0), b"small").is_err() && log.sync().is_err());
+}
+
+#[test]
+fn entries_are_read_before_and_after_they_are_written() {
+    let disk = disk();
+    let (log, _) = open(&disk);
+    let length = || disk.read(Path::new(PATH)).unwrap().len();
+    let empty = length();
+    let read = |change| log.latest(Kind::After, ChangeNo(change)).unwrap().map(|payload| payload.to_vec());
+    log.append(Kind::After, ChangeNo(1), b"one").unwrap();
+    log.append(Kind::After, ChangeNo(2), b"two").unwrap();
+    assert_eq!((length(), read(1), read(2)), (empty, Some(b"one".to_vec()), Some(b"two".to_vec())));
+    log.sync().unwrap();
+    let written = length();
+    log.append(Kind::After, ChangeNo(1), b"three").unwrap();
+    assert!(written > empty && length() == written);
+    assert_eq!((read(1), read(2)), (Some(b"three".to_vec()), Some(b"two".to_vec())));
+    // Much is written unasked.
+    log.append(Kind::Raw, ChangeNo(3), &vec![7; GATHER_BYTES]).unwrap();
+    assert!(length() > written + GATHER_BYTES);
+    assert_eq!(read(1), Some(b"three".to_vec()));
 }
 
 #[test]
