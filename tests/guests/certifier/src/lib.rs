@@ -76,7 +76,14 @@ impl Migrator for Certifier {
         Ok(Progress::Done(memo.cloned()))
     }
 
-    fn verify(_: &Context, _: &str, change: &Change, pre_image: Option<&Value>, _: Option<&Value>, stage: Stage) -> Result<Vec<Check>, Failure> {
+    fn verify(
+        _: &Context,
+        _: &str,
+        change: &Change,
+        pre_image: Option<&Value>,
+        _: Option<&Value>,
+        stage: Stage,
+    ) -> Result<Vec<Check>, Failure> {
         let check = |object: &Object| {
             let present = read(object)?.map_or(Value::Null, |present| present.value);
             let passed = match stage {
