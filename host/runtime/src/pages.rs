@@ -97,10 +97,10 @@ impl<'a, T: Send + 'a> Pages<'a, T> {
     /// That of the first page in the order of the plan that has one; `CUT3414` where the plan has no end.
     pub(crate) async fn next(&mut self) -> Result<Option<T>, Failure> {
         while let Some(front) = self.front {
-            self.ask_ahead();
             if matches!(self.places[&front].stage, Stage::Answered(_)) {
                 return self.come_out(front).map(Some);
             }
+            self.ask_ahead();
             // The front is the first to be asked for: if it is not yet, others are under way.
             let Some((place, answer)) = self.under_way.next().await else { break };
             self.answered(place, answer);

@@ -1,6 +1,9 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::oneshot;
@@ -89,6 +92,8 @@ async fn whatever_comes_first_the_order_is_that_of_one_after_the_other() {
                         assert!((1..=at_once).contains(&desk.open()), "{} are under way", desk.open());
                         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                         desk.answer((dice >> 33) % desk.open(), &tree);
+                        // What a test may poll without a pause is bounded.
+                        tokio::task::yield_now().await;
                     }
                 }
             }
@@ -113,6 +118,7 @@ async fn several_pages_of_one_list_are_asked_for_at_once_and_no_more_than_may_be
     while desk.open() > 1 {
         desk.answer(1, &tree);
         answered += 1;
+        tokio::task::yield_now().await;
         assert!(futures_util::poll!(Box::pin(pages.next())).is_pending());
     }
     assert_eq!(answered, AHEAD - 1);
@@ -200,7 +206,8 @@ async fn pages_that_each_name_a_thousand_more_are_refused_before_they_are_asked_
 
 #[tokio::test]
 async fn cursors_that_are_long_together_are_refused() {
-    let below = |cursor: Option<&str>| (0..100).map(|number| format!("{}{number:016384}", cursor.map_or("", |_| "x"))).collect();
+    let number = AtomicUsize::new(0);
+    let below = move |_: Option<&str>| (0..100).map(|_| format!("{:016384}", number.fetch_add(1, Ordering::Relaxed))).collect();
     let (pages, _) = prompt(BOUNDS, below);
     let (out, failure) = walked(pages).await;
     assert!(out.len() <= 11, "{}", out.len());

@@ -36,7 +36,7 @@ impl Migrator for Certifier {
             .also(Object::new(STORE, "certs/c"))
             .summary("one certificate for a, b and c")
             .by_hand("put the old certificates back");
-        Ok(Page { changes: vec![change], ..Page::default() })
+        Ok(Page::of(vec![change]))
     }
 
     fn capture(_: &Context, _: &str, change: &Change) -> Result<Snapshot, Failure> {
