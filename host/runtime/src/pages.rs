@@ -101,8 +101,8 @@ impl<'a, T: Send + 'a> Pages<'a, T> {
                 return self.come_out(front).map(Some);
             }
             self.ask_ahead();
-            // The front is the first to be asked for: if it is not yet, others are under way.
-            let Some((place, answer)) = self.under_way.next().await else { break };
+            let answered = self.under_way.next().await;
+            let (place, answer) = answered.expect("the front is the first to be asked for; if it is not yet, others are under way");
             self.answered(place, answer);
         }
         Ok(None)
