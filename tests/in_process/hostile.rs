@@ -134,6 +134,16 @@ async fn a_plan_that_writes_is_no_plan() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_without_end_is_no_plan() {
+    for (mode, words) in [("plan-names-itself", "names the same page twice"), ("plan-explodes", "more than 100000 pages")] {
+        let world = World::new();
+        let error = world.run(mode).await.err().unwrap_or_else(|| panic!("{mode} has a plan"));
+        assert!(error.contains("CUT3414") && error.contains(words), "{mode}: {error}");
+        world.is_untouched(mode).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_apply_claims_is_compared_with_the_world() {
     all_go_back(&[("apply-nothing", "CUT3505", "nothing changed"), ("apply-two-of-three", "CUT3505", "its subject is not as expected")])
         .await;

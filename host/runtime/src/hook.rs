@@ -58,7 +58,7 @@ pub enum Stage {
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// A part of a plan.
-    Page { changes: Vec<ChangeBody>, next: Option<String>, output: Option<Value> },
+    Page { changes: Vec<ChangeBody>, rest: Vec<String>, output: Option<Value> },
     /// What is there and what should be.
     Snapshot { state: Option<Value>, expected: Option<Value> },
     /// How far a writing hook came: finished, with a memo.

@@ -15,6 +15,7 @@ pub mod hook;
 pub mod journal;
 pub mod key;
 pub mod lock;
+mod pages;
 pub mod planner;
 pub mod policy;
 pub mod runs;

@@ -12,14 +12,15 @@ use cutover_engine::{
     PlanBuilder, PlanError, PlanHeader, PlannedAgain, PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin,
     PlannedProbe, PlannedStep, Pointer, Probe, Role, Scope, Span, Step, StepNo, Task, Wait, Work, Workflow,
 };
-use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
+use tokio::task::JoinSet;
 
 use crate::{
     entropy::Entropy,
     equipment::{Equipment, Seats},
     hook::{Answer, Call},
+    pages::{Bounds, PageOf, Paged, Pages},
     policy::{CallLimits, Hook},
     sealing::{self, SealingKey},
     session::{Rights, Session},
@@ -28,10 +29,10 @@ use crate::{
 /// How many linked changes go into one call of a plugin's `plan`.
 const LINKED_PAGE: usize = 100;
 
-/// How many of these calls are under way at once: they know nothing of one another.
-const LINKED_AT_ONCE: usize = 16;
+/// Most pages of a step's plan that are asked for at once, where the step's own `parallel` is not less.
+const PAGES_AT_ONCE: usize = 16;
 
-/// Most pages that one call series may return: a plugin that never ends its list is stopped.
+/// Most pages of a step's plan.
 const MAX_PAGES: usize = 100_000;
 
 /// Everything that planning works with.
@@ -315,65 +316,29 @@ impl Planner<'_> {
         let operation = Arc::new(self.equipment.operation(&planned.plugin, &planned.operation).map_err(fail)?.clone());
         let seats = Arc::new(self.equipment.seats(planned, false).map_err(fail)?);
         let linked: Vec<ChangeBody> = step.linked.iter().flat_map(|linked| bodies.get(linked).cloned().unwrap_or_default()).collect();
-        let (mut found, mut last_output) = (Found::default(), Value::Null);
-        let asking = Asking { step: &step.id, planned, task, operation, seats };
-        if step.linked.is_empty() {
-            self.pages(&asking, Vec::new(), &mut |changes, output| {
-                if keep {
-                    changes.into_iter().for_each(|body| found.add(body));
-                } else {
-                    changes.iter().for_each(|body| builder.add_change(body, manifest));
-                }
-                last_output = output.unwrap_or(std::mem::take(&mut last_output));
-            })
-            .await
-            .map_err(fail)?;
-        } else {
-            let series = linked.chunks(LINKED_PAGE).map(|linked| async {
-                let (mut all, mut last) = (Vec::new(), None);
-                let mut take = |changes, output: Option<Value>| {
-                    all.extend::<Vec<ChangeBody>>(changes);
-                    last = output.or_else(|| last.take());
-                };
-                self.pages(&asking, linked.to_vec(), &mut take).await?;
-                Ok::<_, Failure>((all, last))
-            });
-            // In order, so that the plan is the same however the answers come.
-            let mut series = stream::iter(series).buffered(LINKED_AT_ONCE);
-            while let Some(answered) = series.next().await {
-                let (changes, output) = answered.map_err(fail)?;
+        let lists: Vec<&[ChangeBody]> = if step.linked.is_empty() { vec![&[]] } else { linked.chunks(LINKED_PAGE).collect() };
+        let asking = &Asking { step: &step.id, planned, task, operation, seats };
+        let parallel = usize::try_from(planned.parallel).unwrap_or(usize::MAX);
+        let bounds = Bounds { at_once: parallel.min(PAGES_AT_ONCE), pages: MAX_PAGES };
+        let mut pages =
+            Pages::new(lists.len(), bounds, |PageOf { list, cursor }| Box::pin(self.page(asking, lists[list].to_vec(), cursor)));
+        let (keep, mut found, mut last_output) = (keep || !step.linked.is_empty(), Found::default(), Value::Null);
+        while let Some((changes, output)) = pages.next().await.map_err(fail)? {
+            if keep {
                 changes.into_iter().for_each(|body| found.add(body));
-                last_output = output.unwrap_or(last_output);
+            } else {
+                changes.iter().for_each(|body| builder.add_change(body, manifest));
             }
+            last_output = output.unwrap_or(last_output);
         }
         found.bodies.iter().for_each(|body| builder.add_change(body, manifest));
         Ok((found.bodies, last_output))
     }
 
-    /// Asks for the changes about these linked ones, to the last page.
-    async fn pages(
-        &self,
-        asking: &Asking<'_>,
-        linked: Vec<ChangeBody>,
-        take: &mut (dyn FnMut(Vec<ChangeBody>, Option<Value>) + Send),
-    ) -> Result<(), Failure> {
-        let planned = asking.planned;
-        let mut cursor = None;
-        for _ in 0..MAX_PAGES {
-            let call = Call::Plan { operation: planned.operation.clone(), input: planned.input.clone(), linked: linked.clone(), cursor };
-            let (changes, next, output) = self.page(asking, call).await?;
-            take(changes, output);
-            match next {
-                Some(next) => cursor = Some(next),
-                None => return Ok(()),
-            }
-        }
-        let text = format!("its plan has more than {MAX_PAGES} pages");
-        Err(Failure { case: cutover_engine::FailureCase::Exhausted, code: Some("CUT3414".to_owned()), text })
-    }
-
-    async fn page(&self, asking: &Asking<'_>, call: Call) -> Result<(Vec<ChangeBody>, Option<String>, Option<Value>), Failure> {
+    /// Asks for one page of the changes about these linked ones.
+    async fn page(&self, asking: &Asking<'_>, linked: Vec<ChangeBody>, cursor: Option<String>) -> Result<Paged<Content>, Failure> {
         let Asking { step, planned, task, operation, seats } = asking;
+        let call = Call::Plan { operation: planned.operation.clone(), input: planned.input.clone(), linked, cursor };
         let rights = Rights {
             operation: operation.clone(),
             seats: seats.clone(),
@@ -385,13 +350,18 @@ impl Planner<'_> {
         let scope = sealing::Scope::new(self.key.clone(), format!("plan {step}"));
         let sealing = scope.clone();
         let session = Arc::new(Session::new(rights, scope, None, self.entropy.clone(), self.limits, format!("plan {step}")));
-        let plugin = &self.equipment.plugins[&planned.plugin];
-        let answer = plugin.call(session.clone(), call, Duration::from_millis(task.timeout.0)).await;
+        let (plugin, powers) = (self.equipment.plugins[&planned.plugin].clone(), session.clone());
+        let timeout = Duration::from_millis(task.timeout.0);
+        // A task of its own: guests compute side by side. It ends with the set, and so with this future.
+        let mut calls = JoinSet::new();
+        calls.spawn(async move { plugin.call(powers, call, timeout).await });
+        let answer = calls.join_next().await.expect("one call is under way");
+        let answer = answer.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         if let Some(violation) = session.report().violation {
             return Err(violation);
         }
         match answer.map_err(|failure| sealing.strained(failure))? {
-            Answer::Page { changes, next, output } => Ok((changes, next, output)),
+            Answer::Page { changes, rest, output } => Ok(Paged { content: (changes, output), rest }),
             _ => Err(Failure {
                 case: cutover_engine::FailureCase::Internal,
                 code: Some("CUT3409".to_owned()),
@@ -406,6 +376,9 @@ fn span(length: &Placed<Length>, scope: &Scope) -> Result<Span, PlanningError> {
     let wrong = |message| PlanningError::Workflow(vec![Diagnostic::error("CUT0213", length.place, message)]);
     length.value.resolve(scope).map_err(wrong)
 }
+
+/// What a page holds: changes, and perhaps the step's output.
+type Content = (Vec<ChangeBody>, Option<Value>);
 
 /// What the calls of one step's planning have in common.
 struct Asking<'a> {

@@ -17,7 +17,7 @@ pub trait Migrator {
     fn manifest() -> Manifest;
 
     /// Lists the changes, in the order in which those that share an object must happen. Read and login routes only.
-    /// `linked` is a page of the changes of the step named in `changes`.
+    /// `linked` is a page of the changes of the step named in `changes`. `cursor` is one that an earlier [`Page`] named.
     fn plan(operation: &str, input: &Value, linked: &[Change], cursor: Option<&str>) -> Result<Page, Failure>;
 
     /// Reads what is there and says what should be there. Read and login routes only.
@@ -91,10 +91,30 @@ pub struct Context {
 pub struct Page {
     /// The changes.
     pub changes: Vec<Change>,
-    /// Given to the next call; none on the last page.
-    pub next: Option<String>,
-    /// What later steps may refer to; on the last page only.
+    /// Cursors of the pages that follow this one, in this order: the host may ask for several at once. Each may name further
+    /// pages, which come right after it. No cursor is named twice.
+    pub rest: Vec<String>,
+    /// What later steps may refer to; of several pages the last one that has an output counts.
     pub output: Option<Value>,
+}
+
+impl Page {
+    /// The last page, unless others are named.
+    pub fn of(changes: Vec<Change>) -> Self {
+        Self { changes, ..Self::default() }
+    }
+
+    /// Names pages that follow: one (`Some`), or many that can be asked for side by side.
+    ///
+    /// ```
+    /// # use cutover_plugin::Page;
+    /// assert_eq!(Page::of(Vec::new()).followed_by(Some("200".to_owned())).rest, ["200"]);
+    /// ```
+    #[must_use]
+    pub fn followed_by(mut self, cursors: impl IntoIterator<Item = String>) -> Self {
+        self.rest.extend(cursors);
+        self
+    }
 }
 
 /// What is at a change's subject, and what should be there.

@@ -67,7 +67,9 @@ impl<T: Place> Migrator for T {
         let end = wanted.len().min(start.saturating_add(PAGE));
         let page = wanted.get(start..end).unwrap_or_default();
         let changes = page.iter().map(|wanted| planned::<T>(input, wanted)).collect::<Result<_, _>>()?;
-        Ok(Page { changes, next: (end < wanted.len()).then(|| end.to_string()), output: None })
+        // The first page names all others, so that the host can ask for them side by side.
+        let rest = if cursor.is_none() { end..wanted.len() } else { 0..0 };
+        Ok(Page::of(changes).followed_by(rest.step_by(PAGE).map(|start| start.to_string())))
     }
 
     fn capture(_: &Context, _: &str, change: &Change) -> Result<Snapshot, Failure> {
@@ -143,7 +145,7 @@ mod tests {
     use crate::{
         manifest::{Operation, Role, Route},
         request::Request,
-        testing::Folder,
+        testing::{Folder, pages},
     };
 
     struct Shelf;
@@ -279,16 +281,9 @@ mod tests {
     fn plans_in_pages() {
         let _shelf = Folder::new().install();
         let input: Value = (0..450).map(|n| (format!("k{n:03}"), json!(n))).collect::<serde_json::Map<_, _>>().into();
-        let (mut sizes, mut ids, mut cursor) = (Vec::new(), Vec::new(), None);
-        loop {
-            let page = Shelf::plan("put", &input, &[], cursor.as_deref()).expect("a page");
-            sizes.push(page.changes.len());
-            ids.extend(page.changes.into_iter().map(|change| change.id));
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
+        let pages = pages(|cursor| Shelf::plan("put", &input, &[], cursor)).expect("pages");
+        let sizes: Vec<usize> = pages.iter().map(|page| page.changes.len()).collect();
+        let mut ids: Vec<String> = pages.into_iter().flat_map(|page| page.changes).map(|change| change.id).collect();
         assert_eq!(sizes, [200, 200, 50]);
         ids.dedup();
         assert_eq!(ids.len(), 450);

@@ -12,6 +12,7 @@
 
 mod folder;
 mod number;
+mod pages;
 mod vault;
 
 use std::cell::RefCell;
@@ -19,6 +20,7 @@ use std::cell::RefCell;
 use serde_json::Value;
 
 pub use folder::{Folder, Installed};
+pub use pages::pages;
 pub use vault::{Server, Stored, Vault};
 
 use crate::{

@@ -125,8 +125,7 @@ pub(crate) fn plan(input: &Value, cursor: Option<&str>) -> Result<Page, Failure>
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    let next = next.map(|position: Position| json!(position).to_string());
-    Ok(Page { changes, next, output: None })
+    Ok(Page::of(changes).followed_by(next.map(|position: Position| json!(position).to_string())))
 }
 
 pub(crate) fn capture(copied: &Copied) -> Result<Snapshot, Failure> {

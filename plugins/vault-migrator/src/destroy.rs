@@ -33,7 +33,7 @@ pub(crate) fn plan(linked: &[Change]) -> Result<Page, Failure> {
             None => changes.push(planned(object, known, link)?),
         }
     }
-    Ok(Page { changes, next: None, output: None })
+    Ok(Page::of(changes))
 }
 
 /// What is there, if its copies still hold all of it. `links` are the change's.

@@ -3,7 +3,8 @@
 //! - [`key`], [`store`]: what a key is, and the requests
 //! - [`mount`], [`settings`], [`history`]: what is read of a mount and of a key
 //! - [`wanted`]: what a copy should hold; the states that the host compares
-//! - [`copy`], [`offer`], [`walk`], [`constraint`]: `copy-kv`, planned
+//! - [`listing`], [`walk`], [`constraint`]: what there is to copy, cut into portions
+//! - [`copy`], [`offer`]: `copy-kv`, planned portion by portion
 //! - [`apply`], [`writing`], [`rollback`], [`single`]: there and back; [`single`] for targets without versions
 //! - [`retire`], [`destroy`]: `retire-kv`, `destroy-kv`
 
@@ -14,6 +15,7 @@ pub(crate) mod destroy;
 mod duration;
 mod history;
 mod key;
+mod listing;
 pub(crate) mod loss;
 mod mount;
 mod offer;

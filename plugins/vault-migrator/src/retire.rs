@@ -37,7 +37,7 @@ pub(crate) fn plan(linked: &[Change]) -> Result<Page, Failure> {
             None => changes.push(planned(object, cover, copy)?),
         }
     }
-    Ok(Page { changes, next: None, output: None })
+    Ok(Page::of(changes))
 }
 
 /// What is there, if its copies, of these ids, still hold all of it.

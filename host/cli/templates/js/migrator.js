@@ -70,7 +70,7 @@ export const migration = {
       byHand: there === undefined ? `remove target:${path}` : `put the captured value back to target:${path}`,
       conflict: undefined,
     };
-    return { changes: [change], next: undefined, output: undefined };
+    return { changes: [change], rest: [], output: undefined };
   },
 
   capture(context, operation, change) {

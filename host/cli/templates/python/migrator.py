@@ -109,7 +109,7 @@ class Migration(exports.Migration):
             by_hand=f"remove target:{path}" if there is None else f"put the captured value back to target:{path}",
             conflict=None,
         )
-        return Page(changes=[change], next=None, output=None)
+        return Page(changes=[change], rest=[], output=None)
 
     def capture(self, context, operation, change):
         there = read(change.subject[0])

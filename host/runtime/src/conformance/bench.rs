@@ -24,6 +24,7 @@ use crate::{
     entropy::{Entropy, SystemEntropy},
     equipment::{Equipment, Seats},
     hook::{Answer, Call, HookContext},
+    pages::{Bounds, PageOf, Paged, Pages},
     policy::{CallLimits, Hook},
     sandbox::Plugin,
     sealing::{Scope, SealingKey},
@@ -34,7 +35,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a hook is given in a world that never answers.
 const SILENCE: Duration = Duration::from_millis(300);
-/// Most pages of a plan: a plugin that never ends its list is stopped.
+/// Most pages of a plan.
 const MAX_PAGES: usize = 1_000;
 
 /// Everything that the rules are looked at with.
@@ -166,23 +167,22 @@ impl Bench {
 
     /// All pages of the plan.
     pub(super) async fn plan(&self) -> Result<(Vec<ChangeBody>, Option<Value>), Failure> {
-        let (mut changes, mut output, mut cursor) = (Vec::new(), None, None);
-        for _ in 0..MAX_PAGES {
-            let call = Call::Plan { operation: self.operation.name.clone(), input: self.input.clone(), linked: Vec::new(), cursor };
-            let called = self.call(HookRights::looking("plan"), self.scope("plan"), call).await;
-            let Answer::Page { changes: page, next, output: last } = called.result? else { return Err(other_answer()) };
+        let bounds = Bounds { at_once: 1, pages: MAX_PAGES };
+        let mut pages = Pages::new(1, bounds, |PageOf { cursor, .. }| Box::pin(self.page(cursor)));
+        let (mut changes, mut output) = (Vec::new(), None);
+        while let Some((page, last)) = pages.next().await? {
             changes.extend(page);
             output = last.or(output);
-            match next {
-                Some(next) => cursor = Some(next),
-                None => return Ok((changes, output)),
-            }
         }
-        Err(Failure {
-            case: cutover_engine::FailureCase::Exhausted,
-            code: Some("CUT3414".to_owned()),
-            text: format!("its plan has more than {MAX_PAGES} pages"),
-        })
+        Ok((changes, output))
+    }
+
+    async fn page(&self, cursor: Option<String>) -> Result<Paged<(Vec<ChangeBody>, Option<Value>)>, Failure> {
+        let call = Call::Plan { operation: self.operation.name.clone(), input: self.input.clone(), linked: Vec::new(), cursor };
+        match self.call(HookRights::looking("plan"), self.scope("plan"), call).await.result? {
+            Answer::Page { changes, rest, output } => Ok(Paged { content: (changes, output), rest }),
+            _ => Err(other_answer()),
+        }
     }
 
     /// One observation.

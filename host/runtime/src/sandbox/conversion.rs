@@ -23,6 +23,8 @@ const WORD_BYTES: usize = 4 * 1024;
 const PROSE_BYTES: usize = 16 * 1024;
 /// Most changes on one page; a plan has as many pages as it needs.
 const PAGE_CHANGES: usize = 10_000;
+/// Most pages that one page may name.
+const PAGE_CURSORS: usize = 10_000;
 /// Most objects, links or losses of one change, and most checks of one verification.
 const ITEMS: usize = 1_000;
 
@@ -158,14 +160,16 @@ fn change_from_guest(change: types::Change) -> Result<ChangeBody, Broken> {
 pub(super) fn page(page: migration::Page) -> Result<Answer, Broken> {
     Ok(Answer::Page {
         changes: at_most(page.changes, PAGE_CHANGES, "changes")?.into_iter().map(change_from_guest).collect::<Result<_, _>>()?,
-        next: match page.next {
-            Some(cursor) if cursor.len() > PROSE_BYTES => {
-                return Err(Broken(format!("`next` has {} bytes, more than {PROSE_BYTES}", cursor.len())));
-            }
-            next => next,
-        },
+        rest: at_most(page.rest, PAGE_CURSORS, "rest")?.into_iter().map(cursor).collect::<Result<_, _>>()?,
         output: optional_json(page.output.as_deref(), "output")?,
     })
+}
+
+fn cursor(cursor: String) -> Result<String, Broken> {
+    match cursor.len() {
+        bytes if bytes > PROSE_BYTES => Err(Broken(format!("a cursor in `rest` has {bytes} bytes, more than {PROSE_BYTES}"))),
+        _ => Ok(cursor),
+    }
 }
 
 /// What `capture` returned.
@@ -353,6 +357,16 @@ mod tests {
         assert!(spoiled(|change| change.subject[0].path = "a\0b".into()).contains("`path` has control characters"));
         assert!(spoiled(|change| change.group = Some("x".repeat(WORD_BYTES + 1))).contains("`group` has"));
         assert!(spoiled(|change| change.links = vec!["x".into(); ITEMS + 1]).contains("`links` has 1001 items"));
+    }
+
+    #[test]
+    fn pages_name_no_more_and_no_longer_cursors_than_they_may() {
+        let named = |rest: Vec<String>| page(migration::Page { changes: Vec::new(), rest, output: None });
+        let longest = "x".repeat(PROSE_BYTES);
+        assert!(matches!(named(vec![longest.clone(); 2]), Ok(Answer::Page { rest, .. }) if rest == [longest.clone(), longest.clone()]));
+        let refused = |rest| named(rest).expect_err("refused").0;
+        assert_eq!(refused(vec![format!("{longest}x")]), "a cursor in `rest` has 16385 bytes, more than 16384");
+        assert!(refused(vec![String::new(); PAGE_CURSORS + 1]).contains("`rest` has 10001 items"));
     }
 
     #[test]

@@ -4324,9 +4324,10 @@ pub mod exports {
                 pub struct Page {
                     /// In the order in which changes that share an object must happen.
                     pub changes: _rt::Vec<Change>,
-                    /// Given to the next call; none on the last page.
-                    pub next: ::core::option::Option<_rt::String>,
-                    /// What later steps may refer to, known at plan time; on the last page only.
+                    /// Cursors of the pages that follow this one, in this order; none if it is the last one. The host may ask for several at
+                    /// once. Each may name further pages, which come right after it. No cursor is named twice.
+                    pub rest: _rt::Vec<_rt::String>,
+                    /// What later steps may refer to, known at plan time. Of several pages the last one that has an output counts.
                     pub output: ::core::option::Option<Json>,
                 }
                 impl ::core::fmt::Debug for Page {
@@ -4336,7 +4337,7 @@ pub mod exports {
                     ) -> ::core::fmt::Result {
                         f.debug_struct("Page")
                             .field("changes", &self.changes)
-                            .field("next", &self.next)
+                            .field("rest", &self.rest)
                             .field("output", &self.output)
                             .finish()
                     }
@@ -4686,7 +4687,7 @@ pub mod exports {
                                 *ptr55.add(0).cast::<u8>() = (0i32) as u8;
                                 let Page {
                                     changes: changes56,
-                                    next: next56,
+                                    rest: rest56,
                                     output: output56,
                                 } = e;
                                 let vec75 = changes56;
@@ -4965,74 +4966,70 @@ pub mod exports {
                                 *ptr55
                                     .add(::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>() = result75;
-                                match next56 {
-                                    Some(e) => {
-                                        *ptr55
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (1i32) as u8;
+                                let vec77 = rest56;
+                                let len77 = vec77.len();
+                                let layout77 = _rt::alloc::Layout::from_size_align(
+                                        vec77.len() * (2 * ::core::mem::size_of::<*const u8>()),
+                                        ::core::mem::size_of::<*const u8>(),
+                                    )
+                                    .unwrap();
+                                let (result77, _cleanup77) = wit_bindgen::rt::Cleanup::new(
+                                    layout77,
+                                );
+                                if let Some(cleanup) = _cleanup77 {
+                                    cleanup.forget();
+                                }
+                                for (i, e) in vec77.into_iter().enumerate() {
+                                    let base = result77
+                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                    {
                                         let vec76 = (e.into_bytes()).into_boxed_slice();
                                         let ptr76 = vec76.as_ptr().cast::<u8>();
                                         let len76 = vec76.len();
                                         ::core::mem::forget(vec76);
-                                        *ptr55
-                                            .add(5 * ::core::mem::size_of::<*const u8>())
+                                        *base
+                                            .add(::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len76;
-                                        *ptr55
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr76.cast_mut();
+                                        *base.add(0).cast::<*mut u8>() = ptr76.cast_mut();
                                     }
-                                    None => {
-                                        *ptr55
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (0i32) as u8;
-                                    }
-                                };
+                                }
+                                *ptr55
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len77;
+                                *ptr55
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = result77;
                                 match output56 {
                                     Some(e) => {
                                         *ptr55
-                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                            .add(5 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (1i32) as u8;
-                                        let vec77 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr77 = vec77.as_ptr().cast::<u8>();
-                                        let len77 = vec77.len();
-                                        ::core::mem::forget(vec77);
-                                        *ptr55
-                                            .add(8 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len77;
+                                        let vec78 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr78 = vec78.as_ptr().cast::<u8>();
+                                        let len78 = vec78.len();
+                                        ::core::mem::forget(vec78);
                                         *ptr55
                                             .add(7 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr77.cast_mut();
+                                            .cast::<usize>() = len78;
+                                        *ptr55
+                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr78.cast_mut();
                                     }
                                     None => {
                                         *ptr55
-                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                            .add(5 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
                                     }
                                 };
                             }
                             Err(e) => {
                                 *ptr55.add(0).cast::<u8>() = (1i32) as u8;
-                                use super::super::super::super::cutover::plugin::types::Failure as V85;
+                                use super::super::super::super::cutover::plugin::types::Failure as V86;
                                 match e {
-                                    V85::InvalidInput(e) => {
+                                    V86::InvalidInput(e) => {
                                         *ptr55
                                             .add(::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
-                                        let vec78 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr78 = vec78.as_ptr().cast::<u8>();
-                                        let len78 = vec78.len();
-                                        ::core::mem::forget(vec78);
-                                        *ptr55
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len78;
-                                        *ptr55
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr78.cast_mut();
-                                    }
-                                    V85::Denied(e) => {
-                                        *ptr55
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (1i32) as u8;
                                         let vec79 = (e.into_bytes()).into_boxed_slice();
                                         let ptr79 = vec79.as_ptr().cast::<u8>();
                                         let len79 = vec79.len();
@@ -5044,10 +5041,10 @@ pub mod exports {
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr79.cast_mut();
                                     }
-                                    V85::NotFound(e) => {
+                                    V86::Denied(e) => {
                                         *ptr55
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (2i32) as u8;
+                                            .cast::<u8>() = (1i32) as u8;
                                         let vec80 = (e.into_bytes()).into_boxed_slice();
                                         let ptr80 = vec80.as_ptr().cast::<u8>();
                                         let len80 = vec80.len();
@@ -5059,10 +5056,10 @@ pub mod exports {
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr80.cast_mut();
                                     }
-                                    V85::Conflict(e) => {
+                                    V86::NotFound(e) => {
                                         *ptr55
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (3i32) as u8;
+                                            .cast::<u8>() = (2i32) as u8;
                                         let vec81 = (e.into_bytes()).into_boxed_slice();
                                         let ptr81 = vec81.as_ptr().cast::<u8>();
                                         let len81 = vec81.len();
@@ -5074,18 +5071,10 @@ pub mod exports {
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr81.cast_mut();
                                     }
-                                    V85::RateLimited(e) => {
+                                    V86::Conflict(e) => {
                                         *ptr55
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (4i32) as u8;
-                                        *ptr55
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<i32>() = _rt::as_i32(e);
-                                    }
-                                    V85::Unavailable(e) => {
-                                        *ptr55
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (5i32) as u8;
+                                            .cast::<u8>() = (3i32) as u8;
                                         let vec82 = (e.into_bytes()).into_boxed_slice();
                                         let ptr82 = vec82.as_ptr().cast::<u8>();
                                         let len82 = vec82.len();
@@ -5097,10 +5086,18 @@ pub mod exports {
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr82.cast_mut();
                                     }
-                                    V85::Unsupported(e) => {
+                                    V86::RateLimited(e) => {
                                         *ptr55
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (6i32) as u8;
+                                            .cast::<u8>() = (4i32) as u8;
+                                        *ptr55
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i32>() = _rt::as_i32(e);
+                                    }
+                                    V86::Unavailable(e) => {
+                                        *ptr55
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (5i32) as u8;
                                         let vec83 = (e.into_bytes()).into_boxed_slice();
                                         let ptr83 = vec83.as_ptr().cast::<u8>();
                                         let len83 = vec83.len();
@@ -5112,10 +5109,10 @@ pub mod exports {
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr83.cast_mut();
                                     }
-                                    V85::Internal(e) => {
+                                    V86::Unsupported(e) => {
                                         *ptr55
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (7i32) as u8;
+                                            .cast::<u8>() = (6i32) as u8;
                                         let vec84 = (e.into_bytes()).into_boxed_slice();
                                         let ptr84 = vec84.as_ptr().cast::<u8>();
                                         let len84 = vec84.len();
@@ -5126,6 +5123,21 @@ pub mod exports {
                                         *ptr55
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr84.cast_mut();
+                                    }
+                                    V86::Internal(e) => {
+                                        *ptr55
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (7i32) as u8;
+                                        let vec85 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr85 = vec85.as_ptr().cast::<u8>();
+                                        let len85 = vec85.len();
+                                        ::core::mem::forget(vec85);
+                                        *ptr55
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len85;
+                                        *ptr55
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr85.cast_mut();
                                     }
                                 }
                             }
@@ -5322,56 +5334,54 @@ pub mod exports {
                                     len39 * (21 * ::core::mem::size_of::<*const u8>()),
                                     ::core::mem::size_of::<*const u8>(),
                                 );
-                                let l40 = i32::from(
-                                    *arg0
-                                        .add(3 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<u8>(),
-                                );
-                                match l40 {
-                                    0 => {}
-                                    _ => {
-                                        let l41 = *arg0
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l42 = *arg0
-                                            .add(5 * ::core::mem::size_of::<*const u8>())
+                                let l40 = *arg0
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l41 = *arg0
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let base44 = l40;
+                                let len44 = l41;
+                                for i in 0..len44 {
+                                    let base = base44
+                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                    {
+                                        let l42 = *base.add(0).cast::<*mut u8>();
+                                        let l43 = *base
+                                            .add(::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
-                                        _rt::cabi_dealloc(l41, l42, 1);
+                                        _rt::cabi_dealloc(l42, l43, 1);
                                     }
                                 }
-                                let l43 = i32::from(
+                                _rt::cabi_dealloc(
+                                    base44,
+                                    len44 * (2 * ::core::mem::size_of::<*const u8>()),
+                                    ::core::mem::size_of::<*const u8>(),
+                                );
+                                let l45 = i32::from(
                                     *arg0
-                                        .add(6 * ::core::mem::size_of::<*const u8>())
+                                        .add(5 * ::core::mem::size_of::<*const u8>())
                                         .cast::<u8>(),
                                 );
-                                match l43 {
+                                match l45 {
                                     0 => {}
                                     _ => {
-                                        let l44 = *arg0
-                                            .add(7 * ::core::mem::size_of::<*const u8>())
+                                        let l46 = *arg0
+                                            .add(6 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
-                                        let l45 = *arg0
-                                            .add(8 * ::core::mem::size_of::<*const u8>())
+                                        let l47 = *arg0
+                                            .add(7 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
-                                        _rt::cabi_dealloc(l44, l45, 1);
+                                        _rt::cabi_dealloc(l46, l47, 1);
                                     }
                                 }
                             }
                             _ => {
-                                let l46 = i32::from(
+                                let l48 = i32::from(
                                     *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
                                 );
-                                match l46 {
+                                match l48 {
                                     0 => {
-                                        let l47 = *arg0
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l48 = *arg0
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l47, l48, 1);
-                                    }
-                                    1 => {
                                         let l49 = *arg0
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
@@ -5380,7 +5390,7 @@ pub mod exports {
                                             .cast::<usize>();
                                         _rt::cabi_dealloc(l49, l50, 1);
                                     }
-                                    2 => {
+                                    1 => {
                                         let l51 = *arg0
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
@@ -5389,7 +5399,7 @@ pub mod exports {
                                             .cast::<usize>();
                                         _rt::cabi_dealloc(l51, l52, 1);
                                     }
-                                    3 => {
+                                    2 => {
                                         let l53 = *arg0
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
@@ -5398,8 +5408,7 @@ pub mod exports {
                                             .cast::<usize>();
                                         _rt::cabi_dealloc(l53, l54, 1);
                                     }
-                                    4 => {}
-                                    5 => {
+                                    3 => {
                                         let l55 = *arg0
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
@@ -5408,7 +5417,8 @@ pub mod exports {
                                             .cast::<usize>();
                                         _rt::cabi_dealloc(l55, l56, 1);
                                     }
-                                    6 => {
+                                    4 => {}
+                                    5 => {
                                         let l57 = *arg0
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
@@ -5417,7 +5427,7 @@ pub mod exports {
                                             .cast::<usize>();
                                         _rt::cabi_dealloc(l57, l58, 1);
                                     }
-                                    _ => {
+                                    6 => {
                                         let l59 = *arg0
                                             .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
@@ -5425,6 +5435,15 @@ pub mod exports {
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
                                         _rt::cabi_dealloc(l59, l60, 1);
+                                    }
+                                    _ => {
+                                        let l61 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l62 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l61, l62, 1);
                                     }
                                 }
                             }
@@ -8202,7 +8221,8 @@ pub mod exports {
                 pub trait Guest {
                     /// Lists the changes. Only routes of class read and login are open.
                     ///
-                    /// `linked` holds a page of the changes of the step named in `changes`; the host goes through them all.
+                    /// `linked` holds a page of the changes of the step named in `changes`; the host goes through them all. `cursor` is none for
+                    /// the first page, and then one that an earlier page named.
                     #[allow(async_fn_in_trait)]
                     fn plan(
                         operation: _rt::String,
@@ -8307,10 +8327,10 @@ pub mod exports {
                 struct _RetArea(
                     [::core::mem::MaybeUninit<
                         u8,
-                    >; 9 * ::core::mem::size_of::<*const u8>()],
+                    >; 8 * ::core::mem::size_of::<*const u8>()],
                 );
                 static mut _RET_AREA: _RetArea = _RetArea(
-                    [::core::mem::MaybeUninit::uninit(); 9
+                    [::core::mem::MaybeUninit::uninit(); 8
                         * ::core::mem::size_of::<*const u8>()],
                 );
             }
@@ -8445,9 +8465,9 @@ macro_rules! __export_migrator_impl {
         (link_section =
         "component-type:wit-bindgen:0.61.1:cutover:plugin@0.1.0:migrator:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 3156] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 3159] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd5\x17\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd8\x17\x01A\x02\x01\
 A\x14\x01B!\x01s\x04\0\x04json\x03\0\0\x01r\x06\x03runs\x06changes\x07attempty\x03\
 noww\x08deadlinew\x0fidempotency-keys\x04\0\x07context\x03\0\x02\x01ks\x01r\x03\x04\
 roles\x06member\x04\x04paths\x04\0\x06object\x03\0\x05\x01m\x04\x06create\x06upd\
@@ -8505,22 +8525,22 @@ input-schema\x01\x0doutput-schema\x01\x05roles\x17\x05flows\x18\x0dserver-chosen
 marys\x0aoperations\x1b\x06losses\x1c\x04\0\x08manifest\x03\0\x1d\x01@\0\0\x1e\x04\
 \0\x08describe\x01\x1f\x04\0\x1bcutover:plugin/plugin@0.1.0\x05\x06\x02\x03\0\0\x07\
 context\x02\x03\0\0\x06change\x02\x03\0\0\x08snapshot\x02\x03\0\0\x08progress\x02\
-\x03\0\0\x05check\x02\x03\0\0\x05stage\x01B#\x02\x03\x02\x01\x01\x04\0\x04json\x03\
+\x03\0\0\x05check\x02\x03\0\0\x05stage\x01B$\x02\x03\x02\x01\x01\x04\0\x04json\x03\
 \0\0\x02\x03\x02\x01\x07\x04\0\x07context\x03\0\x02\x02\x03\x02\x01\x08\x04\0\x06\
 change\x03\0\x04\x02\x03\x02\x01\x09\x04\0\x08snapshot\x03\0\x06\x02\x03\x02\x01\
 \x0a\x04\0\x08progress\x03\0\x08\x02\x03\x02\x01\x0b\x04\0\x05check\x03\0\x0a\x02\
 \x03\x02\x01\x02\x04\0\x07failure\x03\0\x0c\x02\x03\x02\x01\x0c\x04\0\x05stage\x03\
-\0\x0e\x01p\x05\x01ks\x01k\x01\x01r\x03\x07changes\x10\x04next\x11\x06output\x12\
-\x04\0\x04page\x03\0\x13\x01j\x01\x14\x01\x0d\x01@\x04\x09operations\x05input\x01\
-\x06linked\x10\x06cursor\x11\0\x15\x04\0\x04plan\x01\x16\x01j\x01\x07\x01\x0d\x01\
-@\x03\x07context\x03\x09operations\x06change\x05\0\x17\x04\0\x07capture\x01\x18\x01\
-j\x01\x09\x01\x0d\x01@\x05\x07context\x03\x09operations\x06change\x05\x09pre-ima\
-ge\x12\x04memo\x12\0\x19\x04\0\x05apply\x01\x1a\x04\0\x08rollback\x01\x1a\x01p\x0b\
-\x01j\x01\x1b\x01\x0d\x01@\x06\x07context\x03\x09operations\x06change\x05\x09pre\
--image\x12\x04memo\x12\x05stage\x0f\0\x1c\x04\0\x06verify\x01\x1d\x04\0\x1ecutov\
-er:plugin/migration@0.1.0\x05\x0d\x04\0\x1dcutover:plugin/migrator@0.1.0\x04\0\x0b\
-\x0e\x01\0\x08migrator\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-co\
-mponent\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+\0\x0e\x01p\x05\x01ps\x01k\x01\x01r\x03\x07changes\x10\x04rest\x11\x06output\x12\
+\x04\0\x04page\x03\0\x13\x01ks\x01j\x01\x14\x01\x0d\x01@\x04\x09operations\x05in\
+put\x01\x06linked\x10\x06cursor\x15\0\x16\x04\0\x04plan\x01\x17\x01j\x01\x07\x01\
+\x0d\x01@\x03\x07context\x03\x09operations\x06change\x05\0\x18\x04\0\x07capture\x01\
+\x19\x01j\x01\x09\x01\x0d\x01@\x05\x07context\x03\x09operations\x06change\x05\x09\
+pre-image\x12\x04memo\x12\0\x1a\x04\0\x05apply\x01\x1b\x04\0\x08rollback\x01\x1b\
+\x01p\x0b\x01j\x01\x1c\x01\x0d\x01@\x06\x07context\x03\x09operations\x06change\x05\
+\x09pre-image\x12\x04memo\x12\x05stage\x0f\0\x1d\x04\0\x06verify\x01\x1e\x04\0\x1e\
+cutover:plugin/migration@0.1.0\x05\x0d\x04\0\x1dcutover:plugin/migrator@0.1.0\x04\
+\0\x0b\x0e\x01\0\x08migrator\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0d\
+wit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
         };
     };
 }

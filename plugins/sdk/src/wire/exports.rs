@@ -39,7 +39,7 @@ impl<T: Migrator> migration::Guest for T {
         let page = <T as Migrator>::plan(&operation, &document(&input)?, &linked, cursor.as_deref())?;
         Ok(migration::Page {
             changes: page.changes.into_iter().map(Into::into).collect(),
-            next: page.next,
+            rest: page.rest,
             output: page.output.map(|output| output.to_string()),
         })
     }

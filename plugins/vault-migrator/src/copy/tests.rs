@@ -1,4 +1,7 @@
-use cutover_plugin::{Verdict, testing::Folder};
+use cutover_plugin::{
+    Verdict,
+    testing::{Folder, pages},
+};
 
 use super::*;
 
@@ -219,16 +222,9 @@ fn an_unreadable_place_is_a_failure_and_not_absence() {
 fn pages_are_whole_even_within_a_file() {
     let keys: Value = (0..450).map(|n| (format!("K{n:03}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
     let _folder = legacy().with(SOURCE, "many.env", keys).with(SOURCE, "many/deep.pem", json!([{"label": "KEY"}])).install();
-    let (mut ids, mut sizes, mut cursor) = (Vec::new(), Vec::new(), None);
-    loop {
-        let page = plan(&json!({}), cursor.as_deref()).expect("a page");
-        sizes.push(page.changes.len());
-        ids.extend(page.changes.into_iter().map(|change| change.id));
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let pages = pages(|cursor| plan(&json!({}), cursor)).expect("pages");
+    let sizes: Vec<usize> = pages.iter().map(|page| page.changes.len()).collect();
+    let mut ids: Vec<String> = pages.into_iter().flat_map(|page| page.changes).map(|change| change.id).collect();
     assert_eq!(sizes, [200, 200, 54]);
     ids.sort();
     ids.dedup();

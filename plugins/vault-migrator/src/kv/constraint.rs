@@ -8,7 +8,7 @@ use super::{SOURCE, key::Key};
 /// The public header of a policy's read: a JSON array of `{"path", "rules"}`. Its text stays sealed.
 const HEADER: &str = "cutover-policy-constraints";
 
-/// Policies that are read in one call of a plan, with room for the keys of its page.
+/// Policies that are read in one call of a plan, with room for its lists.
 const MOST: usize = 300;
 
 /// One path of one policy.
@@ -39,23 +39,23 @@ struct Told {
 }
 
 impl Constraints {
-    /// Reads the policies of the source; how many requests that took.
-    pub(crate) fn read() -> Result<(Self, u32), Failure> {
+    /// Reads the policies of the source.
+    pub(crate) fn read() -> Result<Self, Failure> {
         let refused = |what: &str, status: u16| Self::Unread(format!("{what} of the source may not be read (status {status})"));
         let response = Request::list("v1/sys/policies/acl").send(SOURCE)?;
         if matches!(response.status, 401 | 403) {
-            return Ok((refused("the list of policies", response.status), 1));
+            return Ok(refused("the list of policies", response.status));
         }
         let body = response.expect_success("list the policies of the source")?.body.unwrap_or_default();
         let names: Vec<&str> = body["data"]["keys"].as_array().into_iter().flatten().filter_map(|name| name.as_str()).collect();
         if names.len() > MOST {
-            return Ok((Self::Unread(format!("{} policies of the source are more than are read", names.len())), 1));
+            return Ok(Self::Unread(format!("{} policies of the source are more than are read", names.len())));
         }
         let mut found = Vec::new();
-        for (asked, name) in (2..).zip(&names) {
+        for name in &names {
             let response = Request::get(&format!("v1/sys/policies/acl/{name}")).send(SOURCE)?;
             match response.status {
-                401 | 403 => return Ok((refused(&format!("the policy `{name}`"), response.status), asked)),
+                401 | 403 => return Ok(refused(&format!("the policy `{name}`"), response.status)),
                 // It has no text, or was removed just now.
                 404 => continue,
                 _ => {}
@@ -64,7 +64,16 @@ impl Constraints {
             let told: Vec<Told> = response.header(HEADER).and_then(|told| serde_json::from_str(told).ok()).unwrap_or_default();
             found.extend(told.into_iter().map(|told| Constraint { policy: (*name).to_owned(), path: told.path, rules: told.rules }));
         }
-        Ok((Self::Known(found), u32::try_from(names.len()).unwrap_or(u32::MAX).saturating_add(1)))
+        Ok(Self::Known(found))
+    }
+
+    /// Those that are for one of these keys.
+    pub(crate) fn of(&self, keys: &[Key]) -> Self {
+        let of_one = |constraint: &&Constraint| keys.iter().any(|key| constraint.covers(&key.full()));
+        match self {
+            Self::Unread(why) => Self::Unread(why.clone()),
+            Self::Known(found) => Self::Known(found.iter().filter(of_one).cloned().collect()),
+        }
     }
 
     /// What the copy of a v1 key loses by them.

@@ -7,14 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    SOURCE, TARGET,
-    constraint::Constraints,
-    history,
+    SOURCE, TARGET, history,
     key::{Key, addressable},
-    mount::{Kind, Mount},
+    listing::{self, Missed, Portion, refused},
+    mount::Mount,
     offer::{Offer, Sides, offer},
     origin::Origin,
-    walk::{Met, Walk},
 };
 use crate::{
     copy::{Each, Piece},
@@ -23,9 +21,6 @@ use crate::{
 
 pub(crate) const NAME: &str = "copy-kv";
 
-/// Changes of one page of a plan.
-const PAGE: usize = 200;
-
 /// Requests after which a page ends.
 const REQUESTS: u32 = 600;
 
@@ -33,7 +28,7 @@ const REQUESTS: u32 = 600;
 pub(super) const CALL: u32 = 950;
 
 /// Names that a refusal gives; it counts the others.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 /// What a step says.
 #[derive(Deserialize)]
@@ -95,30 +90,31 @@ pub(crate) enum History {
     Compact,
 }
 
-/// Where the next page begins.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Cursor {
-    after: String,
-    /// Names that no request can address, not yet told by a change.
-    pending: Vec<String>,
-    /// All of them so far.
-    not_addressable: u64,
-    /// Changes so far.
-    changes: u64,
-    /// What the policies say of a v1 source whose target is v2; none before they were read.
-    constraints: Option<Constraints>,
+/// Which page.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub(super) enum Cursor {
+    /// The list behind this path. The first page lists from the beginning.
+    List { after: String },
+    /// Secrets that were listed.
+    Secrets(Portion),
+}
+
+impl Cursor {
+    pub(super) fn text(&self) -> String {
+        json!(self).to_string()
+    }
 }
 
 /// A page that is being made.
 struct Draft<'p> {
     input: &'p Input,
-    sides: &'p Sides,
-    cursor: Cursor,
+    portion: &'p Portion,
+    /// As the portion's, with those that a server refuses.
+    missed: Missed,
     changes: Vec<Change>,
     unreadable: Vec<String>,
     requests: u32,
-    more: bool,
 }
 
 pub(crate) fn operation() -> Operation {
@@ -184,155 +180,107 @@ pub(crate) fn plan(input: &Value, cursor: Option<&str>) -> Result<Page, Failure>
     let input = Input::deserialize(input).map_err(|error| Failure::invalid_input(error.to_string()))?;
     let cursor: Option<Cursor> =
         cursor.map(serde_json::from_str).transpose().map_err(|_| Failure::invalid_input("the cursor is not of this plugin"))?;
+    match cursor {
+        None => listing::plan(&input, &sides(&input)?, ""),
+        Some(Cursor::List { after }) => listing::plan(&input, &sides(&input)?, &after),
+        Some(Cursor::Secrets(portion)) => Draft::new(&input, &portion).page(),
+    }
+}
+
+fn sides(input: &Input) -> Result<Sides, Failure> {
     let source = if input.from == From::Kv { Some(Mount::find(SOURCE, &input.mount)?) } else { None };
     let target = Mount::find(TARGET, input.target_mount.as_ref().unwrap_or(&input.mount))?;
-    if input.recover_deleted && (target.kind == Kind::V1 || source.as_ref().is_none_or(|mount| mount.kind == Kind::V1)) {
+    if input.recover_deleted && !(target.is_versioned() && source.as_ref().is_some_and(Mount::is_versioned)) {
         return Err(Failure::invalid_input("`recover_deleted` needs v2 mounts on both sides"));
     }
-    let sides = Sides { source, target };
-    let mut draft = Draft::new(&input, &sides, cursor.unwrap_or_default());
-    if sides.loses_constraints() && draft.cursor.constraints.is_none() {
-        let (constraints, requests) = Constraints::read()?;
-        draft.cursor.constraints = Some(constraints);
-        draft.requests = requests;
-    }
-    match &sides.source {
-        Some(mount) => draft.keys(mount)?,
-        None => draft.files()?,
-    }
-    draft.page()
+    Ok(Sides { source, target })
 }
 
 impl<'p> Draft<'p> {
-    fn new(input: &'p Input, sides: &'p Sides, cursor: Cursor) -> Self {
-        Self { input, sides, cursor, changes: Vec::new(), unreadable: Vec::new(), requests: 0, more: false }
+    fn new(input: &'p Input, portion: &'p Portion) -> Self {
+        Self { input, portion, missed: portion.missed.clone(), changes: Vec::new(), unreadable: Vec::new(), requests: 0 }
     }
 
-    fn keys(&mut self, mount: &Mount) -> Result<(), Failure> {
-        let infix = if mount.kind == Kind::V2 { "metadata" } else { "" };
-        let after = self.cursor.after.clone();
-        let (prefix, skip) = (&self.input.prefix, &self.input.skip);
-        let mut walk = Walk { role: SOURCE, mount: &mount.name, infix, prefix, skip, after: &after, requests: 0 };
-        walk.go(&mut |met, listed| {
-            // A page ends where a key follows, so that names without a change of their own find one.
-            if matches!(met, Met::Key(_)) && self.full(listed) {
-                self.more = true;
-                return Ok(ControlFlow::Break(()));
+    /// Plans the portion's secrets, as many as one call has requests for.
+    fn page(mut self) -> Result<Page, Failure> {
+        let portion = self.portion;
+        let names = &portion.names;
+        let mut done = 0;
+        while done < names.len() && !self.is_full() && self.secret(&names[done])?.is_continue() {
+            done += 1;
+        }
+        if !self.unreadable.is_empty() {
+            return Err(refused(&self.unreadable));
+        }
+        let rest = &names[done..];
+        match self.changes.last_mut() {
+            Some(change) if !self.missed.is_empty() => {
+                change.summary = format!("{}; {} names beside it cannot be addressed", change.summary, self.missed.count);
+                change.losses.push(Loss { count: self.missed.count, ..Loss::new("not-addressable", self.missed.told()) });
+                self.missed = Missed::default();
             }
-            let path = match met {
-                Met::Unreadable(path) => {
-                    self.unreadable.push(format!("{path}*"));
-                    return Ok(ControlFlow::Continue(()));
-                }
-                Met::NotAddressable(path) => {
-                    self.miss(path);
-                    path
-                }
-                Met::Key(path) => {
-                    let key = Key::new(&mount.name, path);
-                    let origin = if mount.kind == Kind::V2 { Origin::Versioned(key) } else { Origin::Single(key) };
-                    if self.take(origin, path, listed)?.is_break() {
-                        self.more = true;
-                        return Ok(ControlFlow::Break(()));
-                    }
-                    path
-                }
-            };
-            path.clone_into(&mut self.cursor.after);
-            Ok(ControlFlow::Continue(()))
-        })
+            None if rest.is_empty() && !self.missed.is_empty() => return Err(self.missed.refusal()),
+            _ => {}
+        }
+        let behind = || Cursor::Secrets(Portion { names: rest.to_vec(), missed: self.missed, ..portion.clone() }).text();
+        Ok(Page::of(self.changes).followed_by((!rest.is_empty()).then(behind)))
     }
 
-    fn files(&mut self) -> Result<(), Failure> {
-        // A file's secrets are not cut: a page ends between files.
-        let after = self.cursor.after.clone();
-        crate::walk::walk(SOURCE, &self.input.prefix, &after, &mut |file, _| {
-            if file == after {
-                return Ok(ControlFlow::Continue(()));
-            }
-            if self.full(0) {
-                self.more = true;
-                return Ok(ControlFlow::Break(()));
-            }
-            for piece in Piece::all(file, self.input.each)? {
-                let path = name::path_of(&piece.file, piece.key.as_deref());
-                if path.split('/').all(addressable) && piece.key.as_ref().is_none_or(|key| !key.contains('/')) {
-                    // A file has no versions: there is room.
-                    let _ = self.take(Origin::File(piece), &path, 0)?;
-                } else {
-                    self.miss(&path);
-                }
-            }
-            file.clone_into(&mut self.cursor.after);
-            Ok(ControlFlow::Continue(()))
-        })
+    fn is_full(&self) -> bool {
+        !self.changes.is_empty() && self.requests >= REQUESTS
     }
 
-    fn full(&self, listed: u32) -> bool {
-        self.changes.len() >= PAGE || (!self.changes.is_empty() && self.requests + listed >= REQUESTS)
-    }
-
-    fn miss(&mut self, path: &str) {
-        self.cursor.pending.push(path.to_owned());
-        self.cursor.not_addressable += 1;
+    /// Plans a key, or what is in a file: a file's secrets are not cut.
+    fn secret(&mut self, name: &str) -> Result<ControlFlow<()>, Failure> {
+        let portion = self.portion;
+        if let Some(mount) = &portion.sides.source {
+            let key = Key::new(&mount.name, name);
+            return self.take(if mount.is_versioned() { Origin::Versioned(key) } else { Origin::Single(key) }, name);
+        }
+        for piece in Piece::all(name, self.input.each)? {
+            let path = name::path_of(&piece.file, piece.key.as_deref());
+            if path.split('/').all(addressable) && piece.key.as_ref().is_none_or(|key| !key.contains('/')) {
+                // A file has no versions: there is room.
+                let _ = self.take(Origin::File(piece), &path)?;
+            } else {
+                self.missed.add(&path);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Plans one secret, unless it has more versions than this page has requests left.
-    fn take(&mut self, origin: Origin, path: &str, listed: u32) -> Result<ControlFlow<()>, Failure> {
+    fn take(&mut self, origin: Origin, path: &str) -> Result<ControlFlow<()>, Failure> {
         // Both sides are read.
-        let left = CALL.saturating_sub(self.requests + listed) / 2;
+        let left = CALL.saturating_sub(self.requests) / 2;
         let most = if self.changes.is_empty() { history::MOST } else { usize::try_from(left).unwrap_or(0).min(history::MOST) };
         let rest = path.strip_prefix(self.input.prefix.as_str()).unwrap_or(path);
         let prefix = self.input.target_prefix.as_ref().unwrap_or(&self.input.prefix);
-        let target = Key::new(&self.sides.target.name, &format!("{prefix}{rest}"));
+        let sides = &self.portion.sides;
+        let target = Key::new(&sides.target.name, &format!("{prefix}{rest}"));
         let key = origin.key().cloned();
-        let offered = offer(self.input, self.sides, origin, target, most)?;
+        let offered = offer(self.input, sides, origin, target, most)?;
         self.requests += offered.requests;
         match offered.offer {
             Offer::Change(mut change) => {
-                let losses = self.cursor.constraints.iter().zip(&key).flat_map(|(constraints, key)| constraints.losses(key));
+                let losses = self.portion.constraints.iter().zip(&key).flat_map(|(constraints, key)| constraints.losses(key));
                 change.losses.extend(losses);
                 self.changes.push(*change);
             }
             Offer::Unreadable => self.unreadable.push(path.to_owned()),
-            Offer::NotAddressable => self.miss(path),
+            Offer::NotAddressable => self.missed.add(path),
             Offer::Gone => {}
             Offer::Later => return Ok(ControlFlow::Break(())),
         }
         Ok(ControlFlow::Continue(()))
     }
-
-    fn page(mut self) -> Result<Page, Failure> {
-        if !self.unreadable.is_empty() {
-            let text = listed(&self.unreadable);
-            return Err(Failure::denied(format!(
-                "{SOURCE} has secrets that this token may not read: {text}; name them in `skip` to leave them out"
-            )));
-        }
-        self.cursor.changes += u64::try_from(self.changes.len()).unwrap_or(u64::MAX);
-        if let (Some(change), false) = (self.changes.last_mut(), self.cursor.pending.is_empty()) {
-            let count = u32::try_from(self.cursor.pending.len()).unwrap_or(u32::MAX);
-            change.summary = format!("{}; {count} names beside it cannot be addressed", change.summary);
-            change.losses.push(Loss { count, ..Loss::new("not-addressable", listed(&self.cursor.pending)) });
-            self.cursor.pending.clear();
-        }
-        if self.more {
-            return Ok(Page { changes: self.changes, next: Some(json!(self.cursor).to_string()), output: None });
-        }
-        if !self.cursor.pending.is_empty() {
-            let text = listed(&self.cursor.pending);
-            return Err(Failure::unsupported(format!("there is nothing to copy but names that cannot be addressed: {text}")));
-        }
-        let output = json!({ "keys": self.cursor.changes, "not_addressable": self.cursor.not_addressable });
-        Ok(Page { changes: self.changes, next: None, output: Some(output) })
-    }
 }
 
-/// The first names, and how many more there are; for people.
-pub(crate) fn listed(names: &[String]) -> String {
+/// The first of so many names, and how many more there are; for people.
+pub(crate) fn listed(names: &[String], count: usize) -> String {
     let printable = |name: &String| name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>();
     let first = names.iter().take(NAMED).map(printable).collect::<Vec<_>>().join(", ");
-    match names.len().checked_sub(NAMED).filter(|more| *more > 0) {
+    match count.checked_sub(NAMED).filter(|more| *more > 0) {
         Some(more) => format!("{first} and {more} more"),
         None => first,
     }

@@ -46,7 +46,7 @@ pub(crate) fn plan(linked: &[Change], cursor: Option<&str>) -> Result<Page, Fail
     let mut requests = 0;
     for (number, link) in linked.iter().enumerate().skip(begin(cursor)?) {
         if requests >= REQUESTS {
-            return Ok(Page { changes, next: Some(number.to_string()), output: None });
+            return Ok(Page::of(changes).followed_by(Some(number.to_string())));
         }
         let (key, kind, seen) = match link.instruction()? {
             Instruction::RetireKv(retired) => (retired.key, Kind::V2, Some(retired.seen)),
@@ -59,7 +59,7 @@ pub(crate) fn plan(linked: &[Change], cursor: Option<&str>) -> Result<Page, Fail
         };
         join(&mut changes, &key, link, |key, link| planned(key, kind, seen, link, &mut requests))?;
     }
-    Ok(Page { changes, next: None, output: None })
+    Ok(Page::of(changes))
 }
 
 pub(crate) fn capture(destroyed: &DestroyedKv) -> Result<Snapshot, Failure> {

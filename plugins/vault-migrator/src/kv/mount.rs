@@ -18,7 +18,8 @@ pub(crate) enum Kind {
 }
 
 /// A mount that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Mount {
     pub(crate) name: String,
     pub(crate) kind: Kind,
@@ -26,6 +27,11 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
+    /// Whether it keeps versions.
+    pub(crate) fn is_versioned(&self) -> bool {
+        self.kind == Kind::V2
+    }
+
     /// Asks the server what is mounted there. No version option means v1.
     pub(crate) fn find(role: &str, name: &str) -> Result<Self, Failure> {
         let what = format!("look up the mount {role}:{name}");

@@ -1,6 +1,7 @@
 //! One secret of a source becomes a change, perhaps with a conflict, or a reason why not.
 
 use cutover_plugin::{Action, Change, Failure, fingerprint};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
@@ -16,6 +17,8 @@ use super::{
 use crate::{copy::Piece, instruction::Instruction};
 
 /// Both ends of a step.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Sides {
     /// None for a folder.
     pub(crate) source: Option<Mount>,
@@ -25,7 +28,7 @@ pub(crate) struct Sides {
 impl Sides {
     /// Whether rules on parameters that hold at the source cannot be written for the target.
     pub(crate) fn loses_constraints(&self) -> bool {
-        self.target.kind == Kind::V2 && self.source.as_ref().is_some_and(|mount| mount.kind == Kind::V1)
+        self.target.is_versioned() && self.source.as_ref().is_some_and(|mount| !mount.is_versioned())
     }
 }
 
@@ -112,7 +115,7 @@ fn settle(input: &Input, copied: &mut CopiedKv, source: &History, present: Optio
 /// Why the copy could not succeed.
 fn in_the_way(copied: &CopiedKv, source: &History, present: Option<&History>, wanted: &Wanted) -> Option<String> {
     if copied.kind == Kind::V2 && !copied.origin.is_versioned() && !source.inexact.is_empty() {
-        let numbers = listed(&source.inexact);
+        let numbers = listed(&source.inexact, source.inexact.len());
         let text = "KV v2 would answer with other digits than these numbers have";
         return Some(format!("{text}: {numbers}; write them as text (in quotes) first"));
     }

@@ -48,7 +48,7 @@ pub(crate) fn plan(linked: &[Change], cursor: Option<&str>) -> Result<Page, Fail
     let mut requests = 0;
     for (number, copy) in linked.iter().enumerate().skip(begin(cursor)?) {
         if requests >= REQUESTS {
-            return Ok(Page { changes, next: Some(number.to_string()), output: None });
+            return Ok(Page::of(changes).followed_by(Some(number.to_string())));
         }
         let Instruction::CopyKv(copied) = copy.instruction()? else {
             return Err(Failure::invalid_input(format!("`{NAME}` is linked to the changes of `copy-kv` only")));
@@ -62,7 +62,7 @@ pub(crate) fn plan(linked: &[Change], cursor: Option<&str>) -> Result<Page, Fail
             Origin::File(_) => return Err(Failure::invalid_input("the copies are of files: retire these with `retire-files`")),
         }
     }
-    Ok(Page { changes, next: None, output: None })
+    Ok(Page::of(changes))
 }
 
 /// The number of linked changes that earlier pages saw.

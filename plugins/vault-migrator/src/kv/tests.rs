@@ -7,8 +7,8 @@ mod retiring;
 mod rows;
 
 use cutover_plugin::{
-    Change, Context, Failure, Migrator, Progress, Snapshot, Stage, Verdict,
-    testing::{Folder, Server, Vault},
+    Change, Context, Failure, Migrator, Page, Progress, Snapshot, Stage, Verdict,
+    testing::{Folder, Server, Vault, pages},
 };
 use serde_json::{Value, json};
 
@@ -29,9 +29,14 @@ pub(super) fn fill(vault: &Server, path: &str, documents: &[Value]) {
     }
 }
 
-/// The first page of a plan.
+/// All pages of a plan.
+pub(super) fn planned_pages(operation: &str, input: &Value, linked: &[Change]) -> Result<Vec<Page>, Failure> {
+    pages(|cursor| VaultMigrator::plan(operation, input, linked, cursor))
+}
+
+/// The changes of a plan.
 pub(super) fn planned(operation: &str, input: &Value, linked: &[Change]) -> Result<Vec<Change>, Failure> {
-    VaultMigrator::plan(operation, input, linked, None).map(|page| page.changes)
+    Ok(planned_pages(operation, input, linked)?.into_iter().flat_map(|page| page.changes).collect())
 }
 
 /// The changes of `copy-kv` with more input than the mount.

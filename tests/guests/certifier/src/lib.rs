@@ -36,7 +36,7 @@ impl Migrator for Certifier {
             .also(Object::new(STORE, "certs/c"))
             .summary("one certificate for a, b and c")
             .by_hand("put the old certificates back");
-        Ok(Page { changes: vec![change], ..Page::default() })
+        Ok(Page::of(vec![change]))
     }
 
     fn capture(_: &Context, _: &str, change: &Change) -> Result<Snapshot, Failure> {
@@ -76,7 +76,14 @@ impl Migrator for Certifier {
         Ok(Progress::Done(memo.cloned()))
     }
 
-    fn verify(_: &Context, _: &str, change: &Change, pre_image: Option<&Value>, _: Option<&Value>, stage: Stage) -> Result<Vec<Check>, Failure> {
+    fn verify(
+        _: &Context,
+        _: &str,
+        change: &Change,
+        pre_image: Option<&Value>,
+        _: Option<&Value>,
+        stage: Stage,
+    ) -> Result<Vec<Check>, Failure> {
         let check = |object: &Object| {
             let present = read(object)?.map_or(Value::Null, |present| present.value);
             let passed = match stage {

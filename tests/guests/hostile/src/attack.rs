@@ -16,6 +16,15 @@ pub(crate) fn while_planning(mode: &str) -> Result<(), Failure> {
     }
 }
 
+/// The pages that follow one.
+pub(crate) fn pages(mode: &str, cursor: &str) -> Vec<String> {
+    match mode {
+        "plan-names-itself" => vec!["again".to_owned()],
+        "plan-explodes" => (0..1_000).map(|number| format!("{cursor}/{number}")).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// The plan: three objects, and what a mode needs to be told again.
 pub(crate) fn planned(mode: &str) -> Result<Change, Failure> {
     let object = |path: &str| Object::new("target", path);

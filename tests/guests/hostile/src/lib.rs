@@ -44,15 +44,15 @@ impl Migrator for Hostile {
             .operation(retirement::operation(input))
     }
 
-    fn plan(operation: &str, input: &Value, linked: &[Change], _: Option<&str>) -> Result<Page, Failure> {
+    fn plan(operation: &str, input: &Value, linked: &[Change], cursor: Option<&str>) -> Result<Page, Failure> {
         let mode = input["mode"].as_str().unwrap_or_default();
         if operation == retirement::NAME {
-            return Ok(Page { changes: retirement::planned(mode, linked)?, ..Page::default() });
+            return Ok(Page::of(retirement::planned(mode, linked)?));
         }
         attack::while_planning(mode)?;
         let changes = vec![attack::planned(mode)?; if mode == "plan-doubles" { 2 } else { 1 }];
         let output = (mode == "wrong-output").then(|| json!({ "copied": "three" }));
-        Ok(Page { changes, output, ..Page::default() })
+        Ok(Page { changes, rest: attack::pages(mode, cursor.unwrap_or_default()), output })
     }
 
     fn capture(_: &Context, operation: &str, change: &Change) -> Result<Snapshot, Failure> {

@@ -25,18 +25,30 @@ mod guest {
     impl migration::Guest for Malformed {
         fn plan(_: String, _: String, _: Vec<types::Change>, _: Option<String>) -> Result<migration::Page, types::Failure> {
             let change = Change::new(Action::Create, Object::new("target", "t/1")).summary("nothing").by_hand("nothing");
-            Ok(migration::Page { changes: vec![change.into()], next: None, output: None })
+            Ok(migration::Page { changes: vec![change.into()], rest: Vec::new(), output: None })
         }
 
         fn capture(_: types::Context, _: String, _: types::Change) -> Result<types::Snapshot, types::Failure> {
             Ok(types::Snapshot { state: Some("{\"a\": ".to_owned()), expected: Some("NaN".to_owned()) })
         }
 
-        fn apply(_: types::Context, _: String, _: types::Change, _: Option<String>, _: Option<String>) -> Result<types::Progress, types::Failure> {
+        fn apply(
+            _: types::Context,
+            _: String,
+            _: types::Change,
+            _: Option<String>,
+            _: Option<String>,
+        ) -> Result<types::Progress, types::Failure> {
             Ok(types::Progress::Done(None))
         }
 
-        fn rollback(_: types::Context, _: String, _: types::Change, _: Option<String>, _: Option<String>) -> Result<types::Progress, types::Failure> {
+        fn rollback(
+            _: types::Context,
+            _: String,
+            _: types::Change,
+            _: Option<String>,
+            _: Option<String>,
+        ) -> Result<types::Progress, types::Failure> {
             Ok(types::Progress::Done(None))
         }
 

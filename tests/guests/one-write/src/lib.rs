@@ -38,7 +38,7 @@ impl Migrator for OneWrite {
             Change::new(Action::Create, object).summary("put a number").by_hand("delete it").instruct(&number)
         };
         let changes = (start..end).map(change).collect::<Result<_, _>>()?;
-        Ok(Page { changes, next: (end < count).then(|| end.to_string()), output: None })
+        Ok(Page::of(changes).followed_by((end < count).then(|| end.to_string())))
     }
 
     fn capture(_: &Context, _: &str, change: &Change) -> Result<Snapshot, Failure> {
@@ -61,7 +61,14 @@ impl Migrator for OneWrite {
         Ok(Progress::Done(None))
     }
 
-    fn verify(_: &Context, _: &str, change: &Change, before: Option<&Value>, _: Option<&Value>, stage: Stage) -> Result<Vec<Check>, Failure> {
+    fn verify(
+        _: &Context,
+        _: &str,
+        change: &Change,
+        before: Option<&Value>,
+        _: Option<&Value>,
+        stage: Stage,
+    ) -> Result<Vec<Check>, Failure> {
         let should = match stage {
             Stage::Applied | Stage::Retired => Some(wanted(change)?),
             Stage::RolledBack => before.cloned(),
@@ -96,7 +103,7 @@ mod tests {
         let input = json!({ "count": 450 });
         let second = OneWrite::plan("put", &input, &[], Some("200")).expect("a page");
         assert_eq!((second.changes.len(), second.changes[0].subject[0].path.as_str()), (200, "items/200"));
-        assert_eq!(OneWrite::plan("put", &input, &[], Some("400")).expect("a page").next, None);
+        assert!(OneWrite::plan("put", &input, &[], Some("400")).expect("a page").rest.is_empty());
     }
 
     #[test]

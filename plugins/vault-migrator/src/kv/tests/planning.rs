@@ -15,7 +15,7 @@ fn unreadable_parts_are_never_taken_for_empty() {
     server.break_requests("LIST source:v1/secret/metadata/b/", 403);
     server.break_requests("GET source:v1/secret/metadata/c", 403);
     let text = refused(json!({}));
-    assert!(text.contains("b/*") && text.contains("c;") && text.contains("`skip`"), "{text}");
+    assert!(text.contains(": b/*;") && text.contains("`skip`"), "{text}");
     assert!(refused(json!({"skip": ["b/"]})).contains(": c;"));
     assert_eq!(copies(json!({"skip": ["b/", "c"]})).len(), 1);
     server.break_requests("LIST source:v1/secret/metadata/", 403);
@@ -54,11 +54,11 @@ fn names_that_cannot_be_addressed_are_told() {
     for path in ["a", "b//c", "b/", "../x", "./y"] {
         fill(&server, path, &[json!({"v": "1"})]);
     }
-    let page = VaultMigrator::plan("copy-kv", &input(json!({})), &[], None).expect("a plan");
-    assert_eq!(page.changes.len(), 1);
-    let told: u32 = page.changes[0].losses.iter().filter(|loss| loss.code == "not-addressable").map(|loss| loss.count).sum();
-    assert_eq!((told, page.output.expect("an output")["not_addressable"].as_u64()), (4, Some(4)));
-    assert!(page.changes[0].summary.contains("4 names"), "{}", page.changes[0].summary);
+    let changes = copies(json!({}));
+    assert_eq!(changes.len(), 1);
+    let told: u32 = changes[0].losses.iter().filter(|loss| loss.code == "not-addressable").map(|loss| loss.count).sum();
+    assert_eq!(told, 4);
+    assert!(changes[0].summary.contains("4 names"), "{}", changes[0].summary);
     server.remove(SOURCE, MOUNT, "a");
     assert!(matches!(planned("copy-kv", &input(json!({})), &[]), Err(Failure::Unsupported(_))));
 }
@@ -74,6 +74,10 @@ fn names_that_a_server_refuses_are_told() {
     let changes = copies(json!({}));
     assert_eq!(changes.len(), 2);
     assert!(losses(&changes[1]).contains(&("not-addressable", 2)));
+    // Where no change is left to tell them, the plan does not go on without a word.
+    assert!(
+        matches!(planned("copy-kv", &input(json!({"skip": ["a", "d"]})), &[]), Err(Failure::Unsupported(text)) if text.contains("`skip`"))
+    );
 }
 
 #[test]
@@ -83,40 +87,90 @@ fn pages_are_whole_and_plans_are_the_same_again() {
         fill(&server, &format!("d{}/k{number:03}", number % 7), &[json!({"v": "1"})]);
     }
     fill(&server, "zz", &vec![json!({"v": "1"}); 9]);
-    let all = || {
-        let (mut ids, mut cursor, mut sizes) = (Vec::new(), None, Vec::new());
-        loop {
-            let page = VaultMigrator::plan("copy-kv", &input(json!({})), &[], cursor.as_deref()).expect("a page");
-            sizes.push(page.changes.len());
-            ids.extend(page.changes);
-            cursor = page.next;
-            if cursor.is_none() {
-                return (ids, sizes, page.output);
-            }
-        }
-    };
-    let (changes, sizes, output) = all();
-    assert!(sizes.len() > 2 && sizes.iter().all(|size| *size <= 200), "{sizes:?}");
-    let mut ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
+    let all = || planned_pages("copy-kv", &input(json!({})), &[]).expect("pages");
+    let pages = all();
+    // All portions are known after the first page: the host can ask for them side by side.
+    assert_eq!((pages[0].changes.len(), pages[0].rest.len(), pages.len()), (0, 23, 24));
+    assert!(pages.iter().all(|page| page.changes.len() <= 20));
+    let changes = |pages: Vec<Page>| pages.into_iter().flat_map(|page| page.changes).collect::<Vec<_>>();
+    let planned = changes(pages);
+    let mut ids: Vec<&str> = planned.iter().map(|change| change.id.as_str()).collect();
+    assert!(ids.is_sorted());
     ids.dedup();
-    assert_eq!((ids.len(), output.expect("an output")["keys"].as_u64()), (451, Some(451)));
-    assert_eq!(all().0, changes);
+    assert_eq!(ids.len(), 451);
+    assert_eq!(changes(all()), planned);
+}
+
+#[test]
+fn pages_ask_for_nothing_twice() {
+    let server = servers().install();
+    for number in 0..100 {
+        fill(&server, &format!("d{}/k{number:03}", number % 3), &[json!({"v": "1"})]);
+    }
+    assert_eq!(copies(json!({})).len(), 100);
+    let mut requests = server.requests();
+    // Both mounts with their limits, four folders; of each key its metadata and its version, and whether the target has it.
+    assert_eq!(requests.len(), 4 + 4 + 3 * 100);
+    requests.sort();
+    requests.dedup();
+    assert_eq!(requests.len(), 4 + 4 + 3 * 100);
+}
+
+#[test]
+fn thousands_of_keys_with_long_names_are_listed_on_pages_that_the_host_takes() {
+    let server = servers().install();
+    let folder = "f".repeat(400);
+    for number in 0..4_000 {
+        fill(&server, &format!("{folder}/k{number:04}"), &[json!({"v": "1"})]);
+    }
+    let first = VaultMigrator::plan("copy-kv", &input(json!({})), &[], None).expect("a page");
+    let bytes = |page: &Page| page.rest.iter().map(String::len).sum::<usize>();
+    assert!((1 << 20..=(1 << 20) + 32_768).contains(&bytes(&first)), "{}", bytes(&first));
+    assert!(first.rest.iter().all(|cursor| cursor.len() <= 16_384));
+    let second = VaultMigrator::plan("copy-kv", &input(json!({})), &[], first.rest.last().map(String::as_str)).expect("a page");
+    let names = |page: &Page| page.rest.iter().map(|cursor| cursor.matches("/k").count()).sum::<usize>();
+    // The cursor of the rest holds the last name once more.
+    assert_eq!((second.changes.len(), names(&first) - 1 + names(&second)), (0, 4_000));
+}
+
+#[test]
+fn folders_beyond_what_one_call_may_list_are_listed_by_the_next_one() {
+    let server = servers().install();
+    for number in 0..700 {
+        fill(&server, &format!("d{number:03}/k"), &[json!({"v": "1"})]);
+    }
+    let first = VaultMigrator::plan("copy-kv", &input(json!({})), &[], None).expect("a page");
+    assert!((600..700).contains(&server.requests().len()), "{}", server.requests().len());
+    let before = server.requests().len();
+    let second = VaultMigrator::plan("copy-kv", &input(json!({})), &[], first.rest.last().map(String::as_str)).expect("a page");
+    assert!(server.requests().len() - before < 120, "{}", server.requests().len());
+    let names = |page: &Page| page.rest.iter().map(|cursor| cursor.matches("/k").count()).sum::<usize>();
+    assert_eq!(names(&first) - 1 + names(&second), 700);
 }
 
 #[test]
 fn every_page_keeps_within_what_one_call_may_ask() {
     let server = servers().install();
     for number in 0..150 {
-        fill(&server, &format!("k{number}"), &vec![json!({"v": "1"}); 10]);
+        server.change(SOURCE, MOUNT, &format!("k{number}"), |stored, _| stored.max_versions = 40);
+        fill(&server, &format!("k{number}"), &vec![json!({"v": "1"}); 40]);
     }
-    let page = VaultMigrator::plan("copy-kv", &input(json!({})), &[], None).expect("a page");
-    assert!(page.next.is_some() && server.requests().len() < 700, "{}", server.requests().len());
+    let asked = |cursor: Option<&str>| {
+        let before = server.requests().len();
+        let page = VaultMigrator::plan("copy-kv", &input(json!({})), &[], cursor);
+        assert!(server.requests().len() - before < 700, "{}", server.requests().len() - before);
+        page
+    };
+    let pages = pages(asked).expect("pages");
+    assert_eq!(pages.iter().map(|page| page.changes.len()).sum::<usize>(), 150);
+    // What does not fit is a further page of its portion.
+    assert!(pages.iter().any(|page| !page.changes.is_empty() && page.rest.len() == 1));
 }
 
 #[test]
 fn a_key_with_many_versions_begins_a_page_and_one_with_too_many_is_refused_by_name() {
     let server = servers().install();
-    for number in 0..40 {
+    for number in 0..19 {
         fill(&server, &format!("a{number:02}"), &vec![json!({"v": "1"}); 10]);
     }
     let most = |path: &str, versions: u64| {
@@ -124,19 +178,13 @@ fn a_key_with_many_versions_begins_a_page_and_one_with_too_many_is_refused_by_na
         fill(&server, path, &vec![json!({"v": "1"}); usize::try_from(versions).expect("a number")]);
     };
     most("b", 400);
-    let first = VaultMigrator::plan("copy-kv", &input(json!({})), &[], None).expect("a page");
-    assert_eq!(first.changes.len(), 40);
-    let before = server.requests().len();
-    let second = VaultMigrator::plan("copy-kv", &input(json!({})), &[], first.next.as_deref()).expect("a page");
-    assert_eq!((second.changes.len(), second.next, second.changes[0].conflict.clone()), (1, None, None));
-    assert!(server.requests().len() - before < 450);
+    let pages = planned_pages("copy-kv", &input(json!({})), &[]).expect("pages");
+    assert_eq!(pages.iter().map(|page| page.changes.len()).collect::<Vec<_>>(), [0, 19, 1]);
+    assert_eq!(pages[2].changes[0].conflict, None);
     most("c", 451);
-    let refused = VaultMigrator::plan("copy-kv", &input(json!({})), &[], first.next.as_deref());
-    // The page before it is whole; then it is refused.
-    let refused = refused.and_then(|page| VaultMigrator::plan("copy-kv", &input(json!({})), &[], page.next.as_deref()));
+    let refused = planned("copy-kv", &input(json!({})), &[]);
     assert!(matches!(&refused, Err(Failure::Unsupported(text)) if text.contains("secret/c has 451 versions")), "{refused:?}");
-    let skipping = input(json!({"skip": ["c"]}));
-    assert!(VaultMigrator::plan("copy-kv", &skipping, &[], first.next.as_deref()).is_ok());
+    assert_eq!(copies(json!({"skip": ["c"]})).len(), 20);
 }
 
 #[test]
@@ -259,9 +307,9 @@ fn policies_are_read_once_for_all_pages_and_only_where_v2_takes_less() {
     for number in 0..250 {
         server.put(SOURCE, MOUNT, &format!("k{number:03}"), json!({"a": "1"}));
     }
-    let first = VaultMigrator::plan("copy-kv", &input(json!({})), &[], None).expect("a page");
-    let second = VaultMigrator::plan("copy-kv", &input(json!({})), &[], first.next.as_deref()).expect("a page");
-    assert!(first.changes.iter().chain(&second.changes).all(|change| losses(change) == [("policy-constraints", 1)]));
+    let changes = copies(json!({}));
+    assert_eq!(changes.len(), 250);
+    assert!(changes.iter().all(|change| losses(change) == [("policy-constraints", 1)]));
     assert_eq!(server.requests().iter().filter(|line| line.contains("policies")).count(), 2);
     let server = servers().install();
     fill(&server, "a", &[json!({"a": "1"})]);

@@ -1,0 +1,196 @@
+//! What there is to copy: the list of a source, cut into portions that are planned side by side.
+
+use std::ops::ControlFlow;
+
+use cutover_plugin::{Failure, Page};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    SOURCE,
+    constraint::Constraints,
+    copy::{Cursor, Input, NAMED, listed},
+    key::Key,
+    mount::Mount,
+    offer::Sides,
+    walk::{Met, Walk},
+};
+
+/// Secrets of a portion: enough for a call to be worth its while, few enough for many calls at once.
+const SECRETS: usize = 20;
+
+/// Bytes of a portion's names. The host takes cursors of 16 KiB.
+const NAME_BYTES: usize = 8 * 1024;
+
+/// Bytes of all portions of one page, after which it ends. The host takes pages of 4 MiB.
+const PAGE_BYTES: usize = 1024 * 1024;
+
+/// Lists after which a page ends, with room below what the host allows one call for the folders above its last key.
+const LISTS: u32 = 600;
+
+/// Secrets that one page plans, with all that this takes: it asks for no list and no mount again.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Portion {
+    pub(crate) sides: Sides,
+    /// Paths of keys, or of files.
+    pub(crate) names: Vec<String>,
+    /// Names among them that no request can address: a change of the portion tells them.
+    #[serde(default, skip_serializing_if = "Missed::is_empty")]
+    pub(crate) missed: Missed,
+    /// What the policies of a v1 source whose target is v2 say of these keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) constraints: Option<Constraints>,
+}
+
+/// Names that no request can address.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Missed {
+    pub(crate) count: u32,
+    first: Vec<String>,
+}
+
+impl Missed {
+    pub(crate) fn add(&mut self, name: &str) {
+        self.count = self.count.saturating_add(1);
+        if self.first.len() < NAMED {
+            self.first.push(name.to_owned());
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The first names, and how many more there are; for people.
+    pub(crate) fn told(&self) -> String {
+        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
+        listed(&self.first, count)
+    }
+
+    /// That there are only such names.
+    pub(crate) fn refusal(&self) -> Failure {
+        let text = self.told();
+        Failure::unsupported(format!(
+            "there is nothing to copy but names that cannot be addressed: {text}; name them in `skip` to leave them out"
+        ))
+    }
+}
+
+/// The page that lists what comes after this path and names a page for each portion of it, and for the rest of the list.
+pub(super) fn plan(input: &Input, sides: &Sides, after: &str) -> Result<Page, Failure> {
+    let constraints = if sides.loses_constraints() { Some(Constraints::read()?) } else { None };
+    let mut listing = Listing { sides, constraints: constraints.as_ref(), portions: Vec::new(), bytes: 0, last: None, open: None };
+    let more = match &sides.source {
+        Some(mount) => listing.keys(input, mount, after)?,
+        None => listing.files(input, after)?,
+    };
+    listing.close()?;
+    let rest = more.then(|| Cursor::List { after: listing.last.unwrap_or_default() }.text());
+    Ok(Page::default().followed_by(listing.portions).followed_by(rest))
+}
+
+/// A list that is being cut.
+struct Listing<'l> {
+    sides: &'l Sides,
+    constraints: Option<&'l Constraints>,
+    /// Cursors.
+    portions: Vec<String>,
+    bytes: usize,
+    /// The last path that was met.
+    last: Option<String>,
+    /// The last portion, to which more may be added.
+    open: Option<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    names: Vec<String>,
+    bytes: usize,
+    missed: Missed,
+}
+
+impl Listing<'_> {
+    /// Whether the list goes on behind this page.
+    fn keys(&mut self, input: &Input, mount: &Mount, after: &str) -> Result<bool, Failure> {
+        let infix = if mount.is_versioned() { "metadata" } else { "" };
+        let (mut unreadable, mut more) = (Vec::new(), false);
+        let mut walk = Walk { role: SOURCE, mount: &mount.name, infix, prefix: &input.prefix, skip: &input.skip, after, requests: 0 };
+        walk.go(&mut |met, lists| {
+            match met {
+                // A page ends where a key follows, so that names without a change of their own find one.
+                Met::Key(_) if self.is_full(lists) => {
+                    more = true;
+                    return Ok(ControlFlow::Break(()));
+                }
+                Met::Key(path) => self.add(path)?,
+                Met::NotAddressable(path) => self.miss(path),
+                Met::Unreadable(path) => unreadable.push(format!("{path}*")),
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if unreadable.is_empty() { Ok(more) } else { Err(refused(&unreadable)) }
+    }
+
+    fn files(&mut self, input: &Input, after: &str) -> Result<bool, Failure> {
+        let mut more = false;
+        crate::walk::walk(SOURCE, &input.prefix, after, &mut |file, _| {
+            if file == after {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if self.is_full(0) {
+                more = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            self.add(file)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(more)
+    }
+
+    fn is_full(&self, lists: u32) -> bool {
+        self.bytes >= PAGE_BYTES || (lists >= LISTS && (self.open.is_some() || !self.portions.is_empty()))
+    }
+
+    fn add(&mut self, name: &str) -> Result<(), Failure> {
+        // As it stands in the cursor: control characters take six bytes.
+        let bytes = json!(name).to_string().len();
+        let full = |open: &Open| open.names.len() >= SECRETS || (!open.names.is_empty() && open.bytes + bytes > NAME_BYTES);
+        if self.open.as_ref().is_some_and(full) {
+            self.close()?;
+        }
+        let open = self.open.get_or_insert_default();
+        open.names.push(name.to_owned());
+        open.bytes += bytes;
+        self.last = Some(name.to_owned());
+        Ok(())
+    }
+
+    fn miss(&mut self, name: &str) {
+        self.open.get_or_insert_default().missed.add(name);
+        self.last = Some(name.to_owned());
+    }
+
+    /// Ends the last portion.
+    fn close(&mut self) -> Result<(), Failure> {
+        let Some(Open { names, missed, .. }) = self.open.take() else { return Ok(()) };
+        if names.is_empty() {
+            return Err(missed.refusal());
+        }
+        let constraints = self.constraints.zip(self.sides.source.as_ref()).map(|(constraints, mount)| {
+            let keys: Vec<Key> = names.iter().map(|name| Key::new(&mount.name, name)).collect();
+            constraints.of(&keys)
+        });
+        let portion = Cursor::Secrets(Portion { sides: self.sides.clone(), names, missed, constraints }).text();
+        self.bytes += portion.len();
+        self.portions.push(portion);
+        Ok(())
+    }
+}
+
+/// What may not be read is never taken for empty.
+pub(super) fn refused(unreadable: &[String]) -> Failure {
+    let text = listed(unreadable, unreadable.len());
+    Failure::denied(format!("{SOURCE} has secrets that this token may not read: {text}; name them in `skip` to leave them out"))
+}
