@@ -43,6 +43,12 @@ impl Console {
         Self { out, err, output, quiet, sieve: Sieve::default() }
     }
 
+    /// Another one on the same streams, for a part of the program that writes by itself.
+    #[must_use]
+    pub fn another(&self, settings: &Settings) -> Self {
+        Self { sieve: self.sieve.clone(), ..Self::new(settings) }
+    }
+
     /// From now on nothing that this sieve catches leaves.
     pub fn strain_with(&mut self, sieve: Sieve) {
         self.sieve = sieve;
@@ -96,6 +102,18 @@ impl Console {
         }
     }
 
+    /// A text as [`Self::note`] would write it, for a view that draws on stderr itself; nothing if the person wants quiet.
+    #[must_use]
+    pub fn fit(&self, text: &str) -> Option<String> {
+        (!self.quiet).then(|| self.strained(text))
+    }
+
+    /// The same also if the person wants quiet.
+    #[must_use]
+    pub fn strained(&self, text: &str) -> String {
+        self.err.styled(&self.sieve.strain(text)).into_owned()
+    }
+
     /// What is wrong, on stderr, also if the person wants quiet.
     pub fn complain(&mut self, text: &str) {
         // The exit code tells it even if stderr is gone.
@@ -116,10 +134,17 @@ struct Stream<W> {
     styles: bool,
 }
 
+impl<W> Stream<W> {
+    /// The text without styles where they do not belong.
+    fn styled<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.styles { Cow::Borrowed(text) } else { Cow::Owned(anstream::adapter::strip_str(text).to_string()) }
+    }
+}
+
 impl<W: Write> Stream<W> {
     /// The whole text at once: a call of the system for each style and each line takes longer than the work.
     fn write(&mut self, text: &str) -> io::Result<()> {
-        let text = if self.styles { Cow::Borrowed(text) } else { Cow::Owned(anstream::adapter::strip_str(text).to_string()) };
+        let text = self.styled(text);
         self.to.write_all(text.as_bytes())?;
         self.to.flush()
     }

@@ -111,7 +111,7 @@ fn journal(error: &JournalError) -> (ErrorKind, String) {
 
 fn stale(drift: &DriftError) -> CommandError {
     /// More are counted, not listed.
-    const LISTED: usize = 50;
+    const LISTED: usize = 20;
     let lines =
         drift.moved.iter().map(|(name, how)| format!("{name}: {how}")).chain(drift.new.iter().map(|name| format!("{name}: it is new")));
     let refusal = lines.take(LISTED).fold(CommandError::stale(code::DRIFT, drift.to_string()), CommandError::because_of);

@@ -5,6 +5,7 @@
 //! Failures of every sort, bugs included, are a [`error::CommandError`] with a code, a cause and advice.
 
 pub mod args;
+mod board;
 pub mod bug;
 pub mod builtin_plugin;
 pub mod catalog;
@@ -20,6 +21,8 @@ pub mod exit_code;
 mod guest_toolchain;
 mod host;
 mod host_error;
+mod inquiry;
+mod keyboard;
 pub mod logging;
 pub mod page;
 pub mod plugin_path;

@@ -8,6 +8,7 @@ pub mod event;
 pub mod event_text;
 pub mod graph;
 mod line_starts;
+pub mod live_lines;
 pub mod metrics;
 pub mod page;
 pub mod palette;
@@ -22,6 +23,7 @@ pub mod progress;
 pub mod reference;
 pub mod sarif;
 pub mod standing;
+pub mod status;
 pub mod table;
 pub mod workflow_reference;
 

@@ -1,16 +1,26 @@
 //! Watches a drive: shows it to the person, writes its events down, and tells the run when to stop.
 
-use std::{fs::File, io::Write as _, sync::Arc};
+use std::{
+    fs::File,
+    io::Write as _,
+    sync::{Arc, OnceLock},
+};
 
 use cutover_engine::{Event, Plan, Run, RunId, Timestamp};
-use cutover_runtime::{runs::Host, sealing::Scanner};
+use cutover_runtime::{
+    clock::Clock,
+    runs::{Host, OpenRun},
+    sealing::Scanner,
+};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    args::{Output, TelemetryArgs},
+    args::{Output, ProgressStyle, TelemetryArgs},
+    board::Board,
     console::Console,
     error::{CommandError, code},
+    inquiry::Inquiry,
     logging,
     program::Program,
     report::{
@@ -47,10 +57,23 @@ pub(crate) struct Drive<'a> {
     pub(crate) telemetry: &'a TelemetryArgs,
 }
 
+impl<'a> Drive<'a> {
+    /// Of a run that was opened again.
+    pub(crate) fn of_opened(
+        command: &'static str,
+        (host, id): (&'a Host, &'a RunId),
+        opened: &'a OpenRun,
+        telemetry: &'a TelemetryArgs,
+    ) -> Self {
+        Self { command, host, id, plan: opened.run().plan(), seq: opened.head().n, scanner: opened.scanner(), telemetry }
+    }
+}
+
 /// Sees every event of a run.
 pub(crate) struct Spectator<'p> {
     console: &'p mut Console,
-    progress: ProgressView,
+    board: Board,
+    inquiry: Inquiry,
     events: Option<File>,
     metrics: Option<MetricsFile>,
     exporter: Option<Exporter>,
@@ -72,13 +95,19 @@ impl<'p> Spectator<'p> {
         let exporter = Exporter::new(traced, drive.telemetry, &program.environment, &sieve)?;
         let metrics = drive.telemetry.metrics.as_deref();
         let metrics = metrics.map(|path| MetricsFile::keep(path, &drive.host.state, drive.id, &drive.host.clock, &sieve));
-        let looking = Self::looking(program, drive.id, drive.plan, drive.seq)?;
+        let looking = Self::looking(program, drive.id, (drive.plan, drive.seq), &drive.host.clock)?;
         Ok(Self { metrics, exporter, sieve, ..looking })
     }
 
-    /// Begins to watch run `id`, driven by another process or at rest, from the journal's record `seq` on.
-    pub(crate) fn looking(program: &'p mut Program, id: &RunId, plan: &Plan, seq: u64) -> Result<Self, CommandError> {
-        let Program { settings, console, .. } = program;
+    /// Begins to watch run `id`, driven by another process or at rest, from the journal's record `seq` on. Needs a Tokio
+    /// runtime.
+    pub(crate) fn looking(
+        program: &'p mut Program,
+        id: &RunId,
+        (plan, seq): (&Plan, u64),
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, CommandError> {
+        let Program { settings, console, environment } = program;
         let events = settings.events.as_deref().map(|path| {
             // The stream of a run goes on where the process before ended.
             let mut options = File::options();
@@ -88,11 +117,17 @@ impl<'p> Spectator<'p> {
                 .open(path)
                 .map_err(|error| CommandError::no(code::FILE_WRITE, format!("cannot write `{}`", path.display())).because(&error))
         });
+        let events = events.transpose()?;
+        let keys = settings.progress == ProgressStyle::Live && environment.terminals.input;
+        let board = Board::new(id.clone(), ProgressView::new(settings.progress, keys), console.another(settings));
+        let (answering, clock) = (board.clone(), Arc::clone(clock));
+        let inquiry = Inquiry::listen(keys, move || answering.answer(clock.now()));
+        let inquiry = inquiry.map_err(|error| CommandError::no(code::MACHINE, "cannot listen for signals").because(&error))?;
         let mut spectator = Self {
             console,
-            // A stream of events on stdout takes the place of the progress.
-            progress: ProgressView::new(settings.progress),
-            events: events.transpose()?,
+            board,
+            inquiry,
+            events,
             metrics: None,
             exporter: None,
             id: id.clone(),
@@ -105,6 +140,11 @@ impl<'p> Spectator<'p> {
         Ok(spectator)
     }
 
+    /// Where others say something while the run is shown.
+    pub(crate) fn board(&self) -> Board {
+        self.board.clone()
+    }
+
     /// Knows when something was withheld.
     pub(crate) fn sieve(&self) -> Sieve {
         self.sieve.clone()
@@ -114,6 +154,8 @@ impl<'p> Spectator<'p> {
     pub(crate) fn see(&mut self, run: &Run, at: Timestamp, event: &Event) {
         self.tell(run, at, event);
         let pause = (run.plan().changes.len() as u64 / CHANGES_A_MILLISECOND).min(LONGEST_PAUSE);
+        // Nothing may come for hours after the last event of a batch.
+        let pause = if self.board.is_still() { pause / 10 } else { pause };
         let is_due = self.shown.is_none_or(|shown| at.0 >= shown.0 + pause);
         if is_due || matches!(event, Event::Ended { .. }) {
             self.show(run, at);
@@ -128,6 +170,7 @@ impl<'p> Spectator<'p> {
             self.sieve.goes_back();
         }
         self.began.get_or_insert(at);
+        self.board.note(run, at, event);
         if self.events.is_some() || self.console.output() == Output::Jsonl {
             let line = EventLine::new(&self.id, run.plan(), self.seq, at, event);
             self.write(&line);
@@ -141,13 +184,13 @@ impl<'p> Spectator<'p> {
     pub(crate) fn show(&mut self, run: &Run, now: Timestamp) {
         self.shown = Some(now);
         let standing = Standing { id: &self.id, run, head: String::new(), began: self.began, now, is_driven: true };
-        let console = &mut *self.console;
-        self.progress.show(&standing.snapshot(), |line| console.note(line));
+        self.board.show(&standing);
     }
 
     /// Takes away what moves, and writes what is left of metrics and trace.
     pub(crate) async fn finish(mut self) {
-        self.progress.finish();
+        drop(self.inquiry);
+        self.board.finish();
         // Neither is worth more than a word: the run is what its journal says.
         if let Some(Err(problem)) = self.metrics.take().map(MetricsFile::finish) {
             self.console.note(&format!("warning: the metrics are not up to date: {problem}"));
@@ -180,18 +223,29 @@ impl<'p> Spectator<'p> {
 
 /// The wish of the person or the machine to stop.
 #[derive(Clone)]
-pub(crate) struct Stops(watch::Receiver<Stop>);
+pub(crate) struct Stops {
+    receiver: watch::Receiver<Stop>,
+    /// The board of the run, once there is one.
+    board: Arc<OnceLock<Board>>,
+}
 
 impl Stops {
     /// Listens for signals from now on; the second one ends the process. Needs a Tokio runtime.
     pub(crate) fn listen(settings: &Settings) -> Result<Self, CommandError> {
+        const HEARD: &str = "stopping at the next safe point; the same signal again stops at once";
         let settings = settings.clone();
+        let board: Arc<OnceLock<Board>> = Arc::default();
+        let shown = Arc::clone(&board);
         let told = move |stop: Stop| {
             let mut console = Console::new(&settings);
-            match stop {
-                Stop::No => {}
-                Stop::AtSafePoint(_) => console.note("stopping at the next safe point; the same signal again stops at once"),
-                Stop::AtOnce(signal) => {
+            match (stop, shown.get()) {
+                (Stop::No, _) => {}
+                (Stop::AtSafePoint(_), Some(board)) => board.say(HEARD),
+                (Stop::AtSafePoint(_), None) => console.note(HEARD),
+                (Stop::AtOnce(signal), board) => {
+                    if let Some(board) = board {
+                        board.finish();
+                    }
                     console.fail(
                         &Self::error(signal, "stopped at once").hint("what was under way is looked at again by `cutover resume last`"),
                     );
@@ -201,12 +255,18 @@ impl Stops {
         };
         let receiver =
             signal::listen(told).map_err(|error| CommandError::no(code::MACHINE, "cannot listen for signals").because(&error))?;
-        Ok(Self(receiver))
+        Ok(Self { receiver, board })
+    }
+
+    /// From now on what is heard is said beside what this board shows.
+    pub(crate) fn speak_through(&self, board: Board) {
+        // A command drives one run.
+        let _ = self.board.set(board);
     }
 
     /// The signal that came, if one did.
     pub(crate) fn signal(&self) -> Option<Signal> {
-        match *self.0.borrow() {
+        match *self.receiver.borrow() {
             Stop::No => None,
             Stop::AtSafePoint(signal) | Stop::AtOnce(signal) => Some(signal),
         }
@@ -214,7 +274,7 @@ impl Stops {
 
     /// Ends once a signal came.
     pub(crate) async fn stopped(&self) {
-        let mut receiver = self.0.clone();
+        let mut receiver = self.receiver.clone();
         if receiver.wait_for(|stop| *stop != Stop::No).await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -15,7 +15,9 @@ pub fn workflow_schema(catalog: Option<&Catalog>) -> Value {
     };
     let probes: Vec<_> = operations().filter(|(_, operation)| operation.purpose == Purpose::Observe).collect();
     let tasks: Vec<_> = operations().filter(|(_, operation)| operation.purpose != Purpose::Observe).collect();
-    json!({
+    let mut shared = Map::new();
+    let step = step(&tasks, &probes, &mut shared);
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "cutover workflow",
         "type": "object",
@@ -32,9 +34,13 @@ pub fn workflow_schema(catalog: Option<&Catalog>) -> Value {
             "plugins": told(table(&plugin()), "Plugins by the alias that `uses` begins with."),
             "connections": told(table(&connection()), "Backends: the only things that a step can reach."),
             "dual_run": told(dual_run(), "The span of the run in which old and new both work."),
-            "step": { "type": "array", "description": "Steps, in the order in which they run.", "minItems": 1, "items": step(&tasks, &probes) },
+            "step": { "type": "array", "description": "Steps, in the order in which they run.", "minItems": 1, "items": step },
         },
-    })
+    });
+    if !shared.is_empty() {
+        schema["$defs"] = Value::Object(shared);
+    }
+    schema
 }
 
 fn text(description: &str) -> Value {
@@ -143,7 +149,10 @@ fn dual_run() -> Value {
     )
 }
 
-fn step(tasks: &[(String, &Operation)], probes: &[(String, &Operation)]) -> Value {
+/// The keys of a step that only waits.
+const OF_A_GATE: [&str; 5] = ["id", "needs", "gate", "for", "until"];
+
+fn step(tasks: &[(String, &Operation)], probes: &[(String, &Operation)], shared: &mut Map<String, Value>) -> Value {
     let bindings = json!({ "type": "object", "additionalProperties": { "type": "string" }, "description": "Role → connection." });
     let rollout = closed(
         &[],
@@ -161,7 +170,7 @@ fn step(tasks: &[(String, &Operation)], probes: &[(String, &Operation)]) -> Valu
         &["id"],
         &json!({
             "id": name("Unique in the file."),
-            "uses": uses(tasks),
+            "uses": uses(),
             "with": { "type": "object", "description": "The operation's inputs." },
             "connections": bindings,
             "verify_with": told(bindings.clone(), "Role → connection with which the plugin verifies, where that is another credential."),
@@ -180,19 +189,27 @@ fn step(tasks: &[(String, &Operation)], probes: &[(String, &Operation)]) -> Valu
             "gate": { "const": "wait", "description": "A step that only waits, in place of `uses`." },
             "for": length("How long the gate waits."),
             "until": { "description": "When the gate opens: a time with a zone." },
-            "verify": told(list(&probe(&bindings, probes)), "Probes that must pass."),
+            "verify": told(list(&probe(&bindings, probes, shared)), "Probes that must pass."),
         }),
     );
-    schema["oneOf"] = json!([{ "required": ["uses"] }, { "required": ["gate"] }]);
-    per_operation(&mut schema, tasks);
-    schema
+    if tasks.is_empty() {
+        schema["oneOf"] = json!([{ "required": ["uses"] }, { "required": ["gate"] }]);
+        return schema;
+    }
+    let gate = reduced("step", &["id", "gate"], OF_A_GATE);
+    let keys = schema["properties"].as_object().into_iter().flat_map(Map::keys);
+    let keys: Vec<String> = keys.filter(|key| !["gate", "for", "until"].contains(&key.as_str())).cloned().collect();
+    let mut variants = per_operation("step", &["id", "uses"], &keys, tasks);
+    variants.push(gate);
+    shared.insert("step".to_owned(), schema);
+    json!({ "oneOf": variants })
 }
 
-fn probe(bindings: &Value, probes: &[(String, &Operation)]) -> Value {
-    let mut schema = closed(
+fn probe(bindings: &Value, probes: &[(String, &Operation)], shared: &mut Map<String, Value>) -> Value {
+    let schema = closed(
         &["uses", "expect"],
         &json!({
-            "uses": uses(probes),
+            "uses": uses(),
             "connections": bindings,
             "with": { "type": "object", "description": "The operation's inputs." },
             "public": pointers(),
@@ -204,36 +221,40 @@ fn probe(bindings: &Value, probes: &[(String, &Operation)]) -> Value {
             "expect": text("A predicate over result, inputs and each."),
         }),
     );
-    per_operation(&mut schema, probes);
-    schema
+    if probes.is_empty() {
+        return schema;
+    }
+    let keys: Vec<String> = schema["properties"].as_object().into_iter().flat_map(Map::keys).cloned().collect();
+    let variants = per_operation("probe", &["uses", "expect"], &keys, probes);
+    shared.insert("probe".to_owned(), schema);
+    json!({ "oneOf": variants })
 }
 
-/// With a catalog the operations are known by name.
-fn uses(operations: &[(String, &Operation)]) -> Value {
-    let names: Vec<&str> = operations.iter().map(|(name, _)| name.as_str()).collect();
-    let mut schema = text("`plugin.operation`.");
-    if !names.is_empty() {
-        schema["examples"] = json!(names);
-    }
-    schema
+/// Without a catalog nobody knows the operations' names.
+fn uses() -> Value {
+    text("`plugin.operation`.")
 }
 
-/// The operation's own input schema and roles, wherever a step uses it.
-fn per_operation(schema: &mut Value, operations: &[(String, &Operation)]) {
-    let cases: Vec<Value> = operations
-        .iter()
-        .map(|(name, operation)| {
-            let roles: Map<String, Value> = operation.roles.iter().map(|role| (role.name.clone(), json!({ "type": "string" }))).collect();
-            let required: Vec<&str> = operation.roles.iter().map(|role| role.name.as_str()).collect();
-            json!({
-                "if": { "properties": { "uses": { "const": name } }, "required": ["uses"] },
-                "then": { "properties": { "with": embedded(name, &operation.input_schema), "connections": closed(&required, &Value::Object(roles)) } },
-            })
-        })
-        .collect();
-    if !cases.is_empty() {
-        schema["allOf"] = Value::Array(cases);
-    }
+/// A schema for each operation in place of one for all: with `if` and `then` no editor would offer the inputs of the operation
+/// that `uses` names, and its roles.
+fn per_operation(of: &str, required: &[&str], keys: &[String], operations: &[(String, &Operation)]) -> Vec<Value> {
+    let variant = |(name, operation): &(String, &Operation)| {
+        let roles: Map<String, Value> = operation.roles.iter().map(|role| (role.name.clone(), json!({ "type": "string" }))).collect();
+        let named: Vec<&str> = operation.roles.iter().map(|role| role.name.as_str()).collect();
+        let mut schema = reduced(of, required, keys);
+        schema["properties"]["uses"] = json!({ "const": name, "description": operation.summary });
+        schema["properties"]["with"] = told(embedded(name, &operation.input_schema), "The operation's inputs.");
+        schema["properties"]["connections"] = told(closed(&named, &Value::Object(roles)), "Role → connection.");
+        schema
+    };
+    operations.iter().map(variant).collect()
+}
+
+/// The shared schema `of` with these keys only.
+fn reduced(of: &str, required: &[&str], keys: impl IntoIterator<Item = impl AsRef<str>>) -> Value {
+    let reference = |key: &str| json!({ "$ref": format!("#/$defs/{of}/properties/{key}") });
+    let properties: Map<String, Value> = keys.into_iter().map(|key| (key.as_ref().to_owned(), reference(key.as_ref()))).collect();
+    closed(required, &Value::Object(properties))
 }
 
 /// A schema with an id of its own, so that its `#/$defs` still mean itself; references may stand for any value.

@@ -86,6 +86,33 @@ fn valid_workflows_fit_the_schema_and_unknown_inputs_do_not() {
     }
 }
 
+/// Language servers complete from the members of `oneOf` whose constants fit; of `if` and `then` they make nothing.
+#[test]
+fn an_editor_finds_the_inputs_and_roles_of_each_operation_beside_its_name() {
+    let catalog = catalog();
+    let schema = workflow_schema(Some(&catalog));
+    let step = &schema["properties"]["step"]["items"];
+    let variants = |schema: &Value| schema["oneOf"].as_array().cloned().unwrap_or_default();
+    let probes = variants(&schema["$defs"]["step"]["properties"]["verify"]["items"]);
+    let found: Vec<Value> = variants(step).into_iter().chain(probes).collect();
+    let mut seen = 0;
+    for (alias, offer) in &catalog.plugins {
+        for operation in &offer.manifest.operations {
+            let name = format!("{alias}.{}", operation.name);
+            let variant = found.iter().find(|variant| variant["properties"]["uses"]["const"] == name.as_str());
+            let properties = &variant.unwrap_or_else(|| panic!("{name} is not in {schema:#}"))["properties"];
+            let keys = |value: &Value| value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect::<Vec<_>>();
+            assert_eq!(keys(&properties["with"]["properties"]), keys(&operation.input_schema["properties"]), "{name}");
+            let mut roles: Vec<String> = operation.roles.iter().map(|role| role.name.clone()).collect();
+            roles.sort();
+            assert_eq!(keys(&properties["connections"]["properties"]), roles, "{name}");
+            seen += 1;
+        }
+    }
+    assert_eq!(found.len(), seen + 1, "and one for gates");
+    assert!(!schema.to_string().contains("\"then\""));
+}
+
 fn fanned() -> Workflow {
     let text = fs::read_to_string(folder("valid/fan.toml")).expect("the file can be read");
     Workflow::parse(&text).0.expect("the workflow is valid")

@@ -1,20 +1,25 @@
 //! What `run`, `resume` and `rollback` share: a drive is watched, and its end is shown.
 
-use cutover_engine::Span;
+use cutover_engine::{RunId, Span};
 use cutover_runtime::{
+    drive::Observer,
     journal::Anchor,
-    runs::{Host, Rested},
+    runs::{Host, HostError, Rested},
 };
 
 use crate::{
-    args::{AnchorArgs, WaitArgs},
+    args::{AnchorArgs, Output, WaitArgs},
     error::{CommandError, Outcome, code},
     exit_code::ExitCode,
+    host_error::broken_off,
     program::Program,
     report::{ending::EndingWord, standing::Standing},
     sieve::Sieve,
-    spectator::Stops,
+    spectator::{Drive, Spectator, Stops},
 };
+
+/// Changes of a drift that are named.
+const NAMED: usize = 10;
 
 /// Which command brought the run to its end: going back is a success only if it was asked for here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +42,53 @@ pub(super) fn anchor(args: &AnchorArgs) -> Result<Option<Anchor>, CommandError> 
     args.anchor.as_ref().map(parse).transpose()
 }
 
-/// Ends when the run should stop: a signal came, or a secret was about to leave.
-pub(super) async fn stop(stops: Stops, sieve: Sieve) {
-    tokio::select! {
-        () = stops.stopped() => {}
-        () = sieve.caught() => {}
+/// The watching of a drive, from its first event to its last.
+pub(super) struct Watch<'p> {
+    spectator: Spectator<'p>,
+    stops: Stops,
+}
+
+impl<'p> Watch<'p> {
+    /// Begins to watch. Needs a Tokio runtime.
+    pub(super) fn begin(program: &'p mut Program, drive: &Drive<'_>, stops: &Stops) -> Result<Self, CommandError> {
+        let spectator = Spectator::new(program, drive)?;
+        stops.speak_through(spectator.board());
+        Ok(Self { spectator, stops: stops.clone() })
+    }
+
+    /// Ends when the run should stop: a signal came, or a secret was about to leave.
+    pub(super) fn stop(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (stops, sieve) = (self.stops.clone(), self.spectator.sieve());
+        async move {
+            tokio::select! {
+                () = stops.stopped() => {}
+                () = sieve.caught() => {}
+            }
+        }
+    }
+
+    /// Sees every event.
+    pub(super) fn observer(&mut self) -> Observer<'_> {
+        Box::new(|run: &_, at, event: &_| self.spectator.see(run, at, event))
+    }
+
+    /// Ends the watching. Knows afterwards whether something was withheld.
+    pub(super) async fn end(self) -> Sieve {
+        let sieve = self.spectator.sieve();
+        self.spectator.finish().await;
+        sieve
     }
 }
 
-/// Shows how a run came to rest.
-pub(super) fn rested(program: &mut Program, host: &Host, rested: &Rested, stops: &Stops, (sieve, wish): (&Sieve, Wish)) -> Outcome {
+/// Shows how a run came to rest, or why its drive broke off.
+pub(super) fn shown(
+    program: &mut Program,
+    (host, id): (&Host, &RunId),
+    ended: Result<Rested, HostError>,
+    stops: &Stops,
+    (sieve, wish): (&Sieve, Wish),
+) -> Outcome {
+    let rested = ended.map_err(|error| broken_off(error, id))?;
     let standing =
         Standing { id: &rested.id, run: &rested.run, head: rested.head.to_string(), began: None, now: host.clock.now(), is_driven: false };
     let bodies = host.bodies(&rested.id, &standing.open()).unwrap_or_default();
@@ -60,11 +102,10 @@ pub(super) fn rested(program: &mut Program, host: &Host, rested: &Rested, stops:
         // Whoever asked for this has nothing left to mend.
         view.next = Some(format!("cutover runs show {}", rested.id));
     }
-    for (change, how) in &rested.drift.moved {
-        program.console.note(&format!("left out, because it drifted: {}: {how}", rested.run.plan().name_of(*change)));
-    }
-    for name in &rested.drift.new {
-        program.console.note(&format!("not part of the plan: {name}"));
+    tell_drift(program, &rested);
+    if program.console.output() == Output::Text {
+        // Plan and progress stand above, on the same terminal: the report begins here.
+        program.console.note("");
     }
     program.console.answer(&view.text())?;
     program.console.document(&view)?;
@@ -72,4 +113,17 @@ pub(super) fn rested(program: &mut Program, host: &Host, rested: &Rested, stops:
         program.console.note("output was withheld because it held a secret, and the run was asked to stop: please report this");
     }
     Ok(view.exit)
+}
+
+/// What the run leaves as it is, because the world is no longer as planned.
+fn tell_drift(program: &mut Program, rested: &Rested) {
+    let plan = rested.run.plan();
+    let moved = rested.drift.moved.iter().map(|(change, how)| format!("left out, because it drifted: {}: {how}", plan.name_of(*change)));
+    let lines: Vec<String> = moved.chain(rested.drift.new.iter().map(|name| format!("not part of the plan: {name}"))).collect();
+    for line in lines.iter().take(NAMED) {
+        program.console.note(line);
+    }
+    if lines.len() > NAMED {
+        program.console.note(&format!("and {} more that drifted; `cutover plan diff` names them", lines.len() - NAMED));
+    }
 }

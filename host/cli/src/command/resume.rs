@@ -1,13 +1,13 @@
 //! `cutover resume`: a run goes on.
 
-use super::drive::{self, Wish};
+use super::drive::{self, Watch, Wish};
 use crate::{
     args::ResumeArgs,
     error::Outcome,
     host,
-    host_error::{broken_off, refused},
+    host_error::refused,
     program::Program,
-    spectator::{Drive, Spectator, Stops},
+    spectator::{Drive, Stops},
 };
 
 /// Goes on with a run that came to rest or whose process died.
@@ -20,22 +20,9 @@ pub(super) fn perform(program: &mut Program, args: &ResumeArgs) -> Outcome {
     threads.block_on(async {
         let stops = Stops::listen(&program.settings)?;
         let opened = stops.unless_stopped(host.reopen(&id, anchor)).await?.map_err(refused)?;
-        let drive = Drive {
-            command: "resume",
-            host: &host,
-            id: &id,
-            plan: opened.run().plan(),
-            seq: opened.head().n,
-            scanner: opened.scanner(),
-            telemetry: &args.telemetry,
-        };
-        let mut spectator = Spectator::new(program, &drive)?;
-        let sieve = spectator.sieve();
-        let stop = drive::stop(stops.clone(), sieve.clone());
-        let observer = Box::new(|run: &_, at, event: &_| spectator.see(run, at, event));
-        let ended = host.resume_opened(opened, stop, observer).await;
-        spectator.finish().await;
-        let rested = ended.map_err(|error| broken_off(error, &id))?;
-        drive::rested(program, &host, &rested, &stops, (&sieve, Wish::Forward))
+        let mut watch = Watch::begin(program, &Drive::of_opened("resume", (&host, &id), &opened, &args.telemetry), &stops)?;
+        let ended = host.resume_opened(opened, watch.stop(), watch.observer()).await;
+        let sieve = watch.end().await;
+        drive::shown(program, (&host, &id), ended, &stops, (&sieve, Wish::Forward))
     })
 }

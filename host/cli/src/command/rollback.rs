@@ -5,19 +5,22 @@ use std::fmt::Write as _;
 use cutover_engine::{ChangeNo, Plan, RunId};
 use serde::Serialize;
 
-use super::drive::{self, Wish};
+use super::drive::{self, Watch, Wish};
 use crate::{
     args::RollbackArgs,
     error::{CommandError, Outcome, code},
     exit_code::ExitCode,
     host,
-    host_error::{broken_off, refused},
+    host_error::refused,
     program::Program,
     question,
     rehearsal::Rehearsal,
     report::{palette, printable, standing},
-    spectator::{Drive, Spectator, Stops},
+    spectator::{Drive, Stops},
 };
+
+/// Changes of each sort that people see; programs get all.
+const LISTED: usize = 16;
 
 /// Takes a run back, or with `--dry-run` shows what that would do.
 pub(super) fn perform(program: &mut Program, args: &RollbackArgs) -> Outcome {
@@ -42,23 +45,10 @@ pub(super) fn perform(program: &mut Program, args: &RollbackArgs) -> Outcome {
             question::confirmed(&stops, "Take this back?").await?;
         }
         let opened = stops.unless_stopped(host.reopen(&id, anchor)).await?.map_err(refused)?;
-        let drive = Drive {
-            command: "rollback",
-            host: &host,
-            id: &id,
-            plan: opened.run().plan(),
-            seq: opened.head().n,
-            scanner: opened.scanner(),
-            telemetry: &args.telemetry,
-        };
-        let mut spectator = Spectator::new(program, &drive)?;
-        let sieve = spectator.sieve();
-        let stop = drive::stop(stops.clone(), sieve.clone());
-        let observer = Box::new(|run: &_, at, event: &_| spectator.see(run, at, event));
-        let ended = host.roll_back_opened(opened, &args.over, stop, observer).await;
-        spectator.finish().await;
-        let rested = ended.map_err(|error| broken_off(error, &id))?;
-        drive::rested(program, &host, &rested, &stops, (&sieve, Wish::Back))
+        let mut watch = Watch::begin(program, &Drive::of_opened("rollback", (&host, &id), &opened, &args.telemetry), &stops)?;
+        let ended = host.roll_back_opened(opened, &args.over, watch.stop(), watch.observer()).await;
+        let sieve = watch.end().await;
+        drive::shown(program, (&host, &id), ended, &stops, (&sieve, Wish::Back))
     })
 }
 
@@ -99,12 +89,19 @@ fn text(id: &RunId, plan: &Plan, rehearsal: &Rehearsal) -> String {
     let (strong, error) = (palette::STRONG, palette::ERROR);
     let mut out =
         format!("{strong}Rollback{strong:#} of run {id}: {} to go back, {} to stay\n", rehearsal.goes.len(), rehearsal.stays.len());
-    for (number, change) in rehearsal.goes.iter().enumerate() {
+    for (number, change) in rehearsal.goes.iter().enumerate().take(LISTED) {
         let _ = writeln!(out, "  {:>4}  {}", number + 1, printable::line(&plan.name_of(*change)));
     }
-    for open in &rehearsal.stays {
+    let more = |count: usize| count.checked_sub(LISTED).filter(|more| *more > 0);
+    if let Some(more) = more(rehearsal.goes.len()) {
+        let _ = writeln!(out, "   and {more} more: cutover rollback {id} --dry-run -o json");
+    }
+    for open in rehearsal.stays.iter().take(LISTED) {
         let line = format!("{}: {}", plan.name_of(open.change), standing::reason(open));
         let _ = writeln!(out, "  {error}stays{error:#} {}", printable::line(&line));
+    }
+    if let Some(more) = more(rehearsal.stays.len()) {
+        let _ = writeln!(out, "   and {more} more that stay: cutover rollback {id} --dry-run -o json");
     }
     let _ = writeln!(out, "Each is looked at first; what somebody else wrote to since stays, too, unless `--over` names it.");
     let _ = writeln!(out, "{strong}Next{strong:#}  cutover rollback {id}");

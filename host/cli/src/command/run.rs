@@ -6,7 +6,7 @@ use cutover_engine::{Plan, PluginOrigin, Workflow};
 use cutover_runtime::runs::{Host, Prepared};
 
 use super::{
-    drive::{self, Wish},
+    drive::{self, Watch, Wish},
     plan,
 };
 use crate::{
@@ -14,12 +14,12 @@ use crate::{
     error::{CommandError, Outcome, code},
     exit_code::ExitCode,
     host,
-    host_error::{broken_off, refused},
+    host_error::refused,
     plugin_path::PluginPath,
     program::Program,
     question,
     report::plan::PlanView,
-    spectator::{Drive, Spectator, Stops},
+    spectator::{Drive, Stops},
     workflow_file,
 };
 
@@ -113,12 +113,8 @@ async fn start(program: &mut Program, host: &Host, prepared: Prepared, (stops, t
     let id = host.new_id();
     program.console.note(&format!("run {id}"));
     let drive = Drive { command: "run", host, id: &id, plan: &prepared.plan, seq: 0, scanner: prepared.key.scanner(), telemetry };
-    let mut spectator = Spectator::new(program, &drive)?;
-    let sieve = spectator.sieve();
-    let stop = drive::stop(stops.clone(), sieve.clone());
-    let observer = Box::new(|run: &_, at, event: &_| spectator.see(run, at, event));
-    let ended = host.start(id.clone(), prepared, true, stop, observer).await;
-    spectator.finish().await;
-    let rested = ended.map_err(|error| broken_off(error, &id))?;
-    drive::rested(program, host, &rested, stops, (&sieve, Wish::Forward))
+    let mut watch = Watch::begin(program, &drive, stops)?;
+    let ended = host.start(id.clone(), prepared, true, watch.stop(), watch.observer()).await;
+    let sieve = watch.end().await;
+    drive::shown(program, (host, &id), ended, stops, (&sieve, Wish::Forward))
 }

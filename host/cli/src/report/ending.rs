@@ -9,6 +9,11 @@ use crate::{
     report::{palette, printable, table::Table},
 };
 
+/// Lines about open changes that people see, steps that they see and losses: a terminal has forty lines. Programs get all.
+const OPEN_LINES: usize = 20;
+const STEPS_LISTED: usize = 8;
+const LOSSES_LISTED: usize = 4;
+
 /// The end of a run, or where it stands.
 #[derive(Debug, Clone, Serialize)]
 pub struct EndingView {
@@ -191,24 +196,9 @@ impl EndingView {
             printable::line(&self.run),
             printable::line(&self.workflow)
         );
-        let mut table = Table::new(&[]).indented(2);
-        for step in &self.steps {
-            let counts: Vec<String> =
-                step.counts.iter().filter(|(_, count)| **count > 0).map(|(state, count)| format!("{count} {state}")).collect();
-            table.row([&step.state, &step.id, &counts.join(", ")]);
-        }
-        out.push_str(&table.text());
-        for loss in &self.losses {
-            let line = format!("{}: {} ({}) {}", loss.step, loss.code, loss.count, loss.detail);
-            let _ = writeln!(out, "{strong}Lost{strong:#}  {}", printable::line(&line));
-        }
-        for open in &self.open {
-            let error = palette::ERROR;
-            let _ = writeln!(out, "{error}Open{error:#}  {}: {}", printable::line(&open.change), printable::line(&open.reason));
-            for command in &open.commands {
-                let _ = writeln!(out, "        {}", printable::line(command));
-            }
-        }
+        out.push_str(&self.steps_text());
+        out.push_str(&self.losses_text());
+        out.push_str(&self.open_text());
         if let Some(dual_run) = &self.dual_run {
             let past = if dual_run.expired { ", PAST ITS DEADLINE" } else { "" };
             let _ = writeln!(out, "{strong}Dual run{strong:#}  {} of {}{past}", dual_run.elapsed, dual_run.max);
@@ -218,6 +208,61 @@ impl EndingView {
             let _ = writeln!(out, "{strong}Next{strong:#}  {}", printable::line(next));
         }
         out
+    }
+
+    /// The steps in the order of the plan. Where there are too many, those that are not as they should be are shown first.
+    fn steps_text(&self) -> String {
+        let mut order: Vec<&StepEnding> = self.steps.iter().collect();
+        if order.len() > STEPS_LISTED {
+            order.sort_by_key(|step| ["done", "rolled-back", "waiting", "skipped"].contains(&step.state.as_str()));
+        }
+        let (shown, rest) = order.split_at(order.len().min(STEPS_LISTED));
+        let mut table = Table::new(&[]).indented(2);
+        for step in shown {
+            let counts: Vec<String> =
+                step.counts.iter().filter(|(_, count)| **count > 0).map(|(state, count)| format!("{count} {state}")).collect();
+            table.row([&step.state, &step.id, &counts.join(", ")]);
+        }
+        let more = if rest.is_empty() { String::new() } else { format!("  and {} more steps: {}\n", rest.len(), self.everything()) };
+        table.text() + &more
+    }
+
+    fn losses_text(&self) -> String {
+        let strong = palette::STRONG;
+        let mut out = String::new();
+        for loss in self.losses.iter().take(LOSSES_LISTED) {
+            let line = format!("{}: {} ({}) {}", loss.step, loss.code, loss.count, loss.detail);
+            let _ = writeln!(out, "{strong}Lost{strong:#}  {}", printable::line(&line));
+        }
+        let more = self.losses.len().saturating_sub(LOSSES_LISTED);
+        if more > 0 {
+            let _ = writeln!(out, "{strong}Lost{strong:#}  and {more} more: {}", self.everything());
+        }
+        out
+    }
+
+    fn open_text(&self) -> String {
+        let (error, mut out, mut shown) = (palette::ERROR, String::new(), 0);
+        for open in &self.open {
+            if shown > 0 && out.lines().count() + 1 + open.commands.len() > OPEN_LINES {
+                break;
+            }
+            shown += 1;
+            let _ = writeln!(out, "{error}Open{error:#}  {}: {}", printable::line(&open.change), printable::line(&open.reason));
+            for command in &open.commands {
+                let _ = writeln!(out, "        {}", printable::line(command));
+            }
+        }
+        let more = self.open.len() - shown;
+        if more > 0 {
+            let _ = writeln!(out, "{error}Open{error:#}  and {more} more: {}", self.everything());
+        }
+        out
+    }
+
+    /// The command that tells what is left out here.
+    fn everything(&self) -> String {
+        format!("cutover runs show {} -o json", printable::line(&self.run))
     }
 
     fn style(&self) -> anstyle::Style {
@@ -232,18 +277,31 @@ impl EndingView {
 }
 
 impl CauseView {
-    fn text(&self, style: anstyle::Style) -> String {
-        let code = self.code.as_ref().map(|code| format!("[{code}]")).unwrap_or_default();
-        let place = match &self.change {
-            Some(change) => format!("{}/{change}", self.step),
-            None => self.step.clone(),
-        };
-        let mut out =
-            format!("{style}cause{}{style:#}: {}: {}\n", printable::line(&code), printable::line(&place), printable::line(&self.message));
+    /// `cause[CUT4103]: step/change: what happened`, without styles.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!("{}: {}", self.head(), self.rest())
+    }
+
+    /// The same with a style for its first word, and the place in the file on a line of its own.
+    #[must_use]
+    pub fn text(&self, style: anstyle::Style) -> String {
+        let mut out = format!("{style}{}{style:#}: {}\n", printable::line(&self.head()), printable::line(&self.rest()));
         if let Some(place) = &self.place {
             let _ = writeln!(out, "  --> {}", printable::line(place));
         }
         out
+    }
+
+    fn head(&self) -> String {
+        self.code.as_ref().map_or_else(|| "cause".to_owned(), |code| format!("cause[{code}]"))
+    }
+
+    fn rest(&self) -> String {
+        match &self.change {
+            Some(change) => format!("{}/{change}: {}", self.step, self.message),
+            None => format!("{}: {}", self.step, self.message),
+        }
     }
 }
 
@@ -341,12 +399,21 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_is_within_five_lines_however_much_went_wrong() {
+    fn the_cause_is_within_five_lines_and_all_is_on_forty_however_much_went_wrong() {
         let mut view = stuck();
         view.cause.as_mut().expect("a cause").message = format!("first\nsecond {}", "x\n".repeat(50));
-        view.open = vec![view.open[0].clone(); 40];
+        view.open = vec![view.open[0].clone(); 20_000];
+        view.steps = vec![view.steps[1].clone(); 5_000];
+        view.steps.push(stuck().steps[0].clone());
+        view.losses = vec![view.losses[0].clone(); 100];
         let text = anstream::adapter::strip_str(&view.text()).to_string();
         assert!(text.lines().take(5).any(|line| line.starts_with("cause[CUT4103]: switch/checkout: first")), "{text}");
+        assert!(text.lines().count() <= 40, "{text}");
+        for line in
+            ["  stuck        copy    311 rolled-back, 1 stuck", "  and 4993 more steps: ", "Lost  and 96 more: ", "Open  and 19994 more: "]
+        {
+            assert!(text.lines().any(|told| told.starts_with(line)), "{line}: {text}");
+        }
     }
 
     #[test]

@@ -1,14 +1,18 @@
-//! A run under way: bars on a terminal, one line per event elsewhere. Fed with snapshots, never with its own clock.
+//! A run under way: lines that move on a terminal, one line whenever a step moves on elsewhere. Fed with snapshots, never with
+//! its own clock.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use cutover_engine::Span;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
 
-use crate::{args::ProgressStyle, report::printable};
-
-/// The most lines that ever move, however many steps there are.
-pub const LINES_MAX: usize = 40;
+use crate::{
+    args::ProgressStyle,
+    report::{
+        live_lines::{self, LINES_MAX, Size},
+        printable,
+    },
+};
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub struct Snapshot {
     pub steps: Vec<StepProgress>,
     /// Since the process began to drive the run.
     pub elapsed: Span,
+    /// Why it does not go on as planned, on one line.
+    pub cause: Option<String>,
 }
 
 /// Where a step stands.
@@ -76,18 +82,23 @@ impl StepState {
         }
     }
 
-    const fn is_active(self) -> bool {
+    /// Whether something happens in it, or went wrong.
+    #[must_use]
+    pub const fn is_active(self) -> bool {
         matches!(self, Self::Running | Self::Held | Self::Failed | Self::RollingBack | Self::Stuck)
     }
 }
 
 impl StepProgress {
-    fn total(&self) -> u64 {
+    /// How many changes it has.
+    #[must_use]
+    pub fn total(&self) -> u64 {
         self.counts.values().sum()
     }
 
     /// `2 verified, 310 planned  next sample in 18s  41s`.
-    fn details(&self) -> String {
+    #[must_use]
+    pub fn details(&self) -> String {
         let counts: Vec<String> =
             self.counts.iter().filter(|(_, count)| **count > 0).map(|(state, count)| format!("{count} {state}")).collect();
         let parts = [Some(counts.join(", ")), self.note.clone(), self.elapsed.map(|elapsed| elapsed.to_string())];
@@ -99,7 +110,7 @@ impl StepProgress {
 /// The view that fits the place where it is seen.
 #[derive(Debug)]
 pub enum ProgressView {
-    /// Bars that move.
+    /// Lines that move.
     Live(LiveView),
     /// One line whenever a step moves on.
     Plain(PlainView),
@@ -108,11 +119,11 @@ pub enum ProgressView {
 }
 
 impl ProgressView {
-    /// The view of a resolved style; `Auto` counts as plain.
+    /// The view of a resolved style; `Auto` counts as plain. `keys`: the live view names the keys that can be pressed.
     #[must_use]
-    pub fn new(style: ProgressStyle) -> Self {
+    pub fn new(style: ProgressStyle, keys: bool) -> Self {
         match style {
-            ProgressStyle::Live => Self::Live(LiveView::new(ProgressDrawTarget::stderr())),
+            ProgressStyle::Live => Self::Live(LiveView::new(ProgressDrawTarget::stderr(), keys)),
             ProgressStyle::Auto | ProgressStyle::Plain => Self::Plain(PlainView::default()),
             ProgressStyle::None => Self::None,
         }
@@ -127,13 +138,19 @@ impl ProgressView {
         }
     }
 
-    /// Says something beside the steps, such as that a signal was heard.
-    pub fn say(&self, text: &str, mut write: impl FnMut(&str)) {
+    /// Says something beside the steps, such as that a signal was heard. `text` is fit for the terminal.
+    pub fn say(&self, text: &str, write: impl FnOnce(&str)) {
         match self {
             // Nothing depends on a line that a terminal did not take.
-            Self::Live(view) => drop(view.bars.println(printable::lines(text))),
-            Self::Plain(_) | Self::None => write(&printable::lines(text)),
+            Self::Live(view) => drop(view.bars.println(text.trim_end_matches('\n'))),
+            Self::Plain(_) | Self::None => write(text),
         }
+    }
+
+    /// Whether nothing is shown.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
     }
 
     /// Takes away what moves; the ending is shown instead.
@@ -172,92 +189,46 @@ impl PlainView {
     }
 }
 
-/// Bars on a terminal.
+/// Lines that move on a terminal.
 #[derive(Debug)]
 pub struct LiveView {
     bars: MultiProgress,
     lines: Vec<ProgressBar>,
+    keys: bool,
 }
 
 impl LiveView {
     /// Draws to `target`.
     #[must_use]
-    pub fn new(target: ProgressDrawTarget) -> Self {
-        Self { bars: MultiProgress::with_draw_target(target), lines: Vec::new() }
+    pub fn new(target: ProgressDrawTarget, keys: bool) -> Self {
+        Self { bars: MultiProgress::with_draw_target(target), lines: Vec::new(), keys }
     }
 
     fn show(&mut self, snapshot: &Snapshot) {
-        let height =
-            terminal_size::terminal_size_of(std::io::stderr()).map_or(LINES_MAX, |(_, height)| usize::from(height.0).saturating_sub(1));
-        let rows = rows(snapshot, height.clamp(1, LINES_MAX));
-        while self.lines.len() > rows.len() {
+        let style = BarStyle::with_template("{msg}").expect("a template of this file");
+        let texts = live_lines::lines(snapshot, size(), self.keys);
+        while self.lines.len() > texts.len() {
             if let Some(line) = self.lines.pop() {
                 line.finish_and_clear();
                 self.bars.remove(&line);
             }
         }
-        while self.lines.len() < rows.len() {
-            self.lines.push(self.bars.add(ProgressBar::new(0)));
+        while self.lines.len() < texts.len() {
+            self.lines.push(self.bars.add(ProgressBar::new(0).with_style(style.clone())));
         }
-        for (line, row) in self.lines.iter().zip(rows) {
-            line.set_style(row.style());
-            line.set_length(row.total);
-            line.set_position(row.done);
-            line.set_prefix(row.head);
-            line.set_message(row.tail);
+        for (line, text) in self.lines.iter().zip(texts) {
+            line.set_message(text);
         }
     }
 }
 
-/// What one line of the live view says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Row {
-    head: String,
-    tail: String,
-    done: u64,
-    total: u64,
-}
-
-impl Row {
-    fn style(&self) -> BarStyle {
-        let template = if self.total > 0 { "{prefix} [{bar:20}] {pos}/{len} {wide_msg}" } else { "{prefix} {wide_msg}" };
-        BarStyle::with_template(template).expect("a template of this file").progress_chars("=> ")
-    }
-}
-
-/// At most `limit` lines: steps under way first, then those that ended last, then those that come next; the rest is one line of counts.
-fn rows(snapshot: &Snapshot, limit: usize) -> Vec<Row> {
-    let steps = &snapshot.steps;
-    let mut chosen: Vec<usize> = (0..steps.len()).collect();
-    if steps.len() > limit {
-        let front = steps.iter().rposition(|step| step.state != StepState::Waiting).unwrap_or(0);
-        chosen.sort_by_key(|&index| (!steps[index].state.is_active(), index.abs_diff(front)));
-        chosen.truncate(limit - 1);
-        chosen.sort_unstable();
-    }
-    let width = chosen.iter().map(|&index| steps[index].id.chars().count()).max().unwrap_or(0).min(40);
-    let mut rows: Vec<Row> = chosen.iter().map(|&index| row(&steps[index], width)).collect();
-    if chosen.len() < steps.len() {
-        rows.push(rest(steps.iter().enumerate().filter(|(index, _)| !chosen.contains(index)).map(|(_, step)| step)));
-    }
-    rows
-}
-
-fn row(step: &StepProgress, width: usize) -> Row {
-    let total = if step.state.is_active() { step.total() } else { 0 };
-    Row { head: format!(" {:<5} {:<width$}", step.state.word(), printable::line(&step.id)), tail: step.details(), done: step.done, total }
-}
-
-fn rest<'a>(steps: impl Iterator<Item = &'a StepProgress>) -> Row {
-    let mut counts = BTreeMap::new();
-    for step in steps {
-        *counts.entry(step.state.word()).or_insert(0_u64) += 1;
-    }
-    let mut tail = String::new();
-    for (word, count) in &counts {
-        let _ = write!(tail, "{}{count} {word}", if tail.is_empty() { "" } else { ", " });
-    }
-    Row { head: format!(" …     {} more steps:", counts.values().sum::<u64>()), tail, done: 0, total: 0 }
+/// The room on the terminal: a line of it stays free for the cursor.
+fn size() -> Size {
+    let found = terminal_size::terminal_size_of(std::io::stderr());
+    found.map_or(Size { columns: 80, lines: LINES_MAX }, |(width, height)| Size {
+        columns: usize::from(width.0),
+        lines: usize::from(height.0).saturating_sub(1),
+    })
 }
 
 #[cfg(test)]
@@ -270,7 +241,7 @@ mod tests {
     }
 
     fn snapshot(seconds: u64, steps: Vec<StepProgress>) -> Snapshot {
-        Snapshot { steps, elapsed: Span::seconds(seconds) }
+        Snapshot { steps, elapsed: Span::seconds(seconds), cause: None }
     }
 
     #[test]
@@ -292,44 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn five_thousand_steps_fit_on_forty_lines_and_the_active_ones_are_among_them() {
-        let state = |index| match index {
-            0..2000 => StepState::Done,
-            2000..2010 => StepState::Running,
-            4999 => StepState::Failed,
-            _ => StepState::Waiting,
-        };
-        let steps = (0..5000).map(|index| step(&format!("s{index}"), state(index), &[("planned", 10)], 3)).collect();
-        let rows = rows(&snapshot(1, steps), LINES_MAX);
-        assert_eq!(rows.len(), LINES_MAX);
-        for index in (2000..2010).chain([4999]) {
-            assert!(rows.iter().any(|row| row.head.trim_end().ends_with(&format!(" s{index}")) && row.total == 10), "s{index}");
-        }
-        assert_eq!(rows[39].head, " …     4961 more steps:");
-        let sum: u64 = rows[39]
-            .tail
-            .split(", ")
-            .map(|part| part.split(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a count"))
-            .sum();
-        assert_eq!(sum, 4961);
-    }
-
-    #[test]
-    fn few_steps_are_all_shown_in_order() {
-        let steps = vec![step("copy", StepState::Done, &[("verified", 2)], 2), step("retire", StepState::Running, &[("planned", 2)], 1)];
-        let rows = rows(&snapshot(1, steps), LINES_MAX);
-        assert_eq!(rows.iter().map(|row| row.head.as_str()).collect::<Vec<_>>(), [" ok    copy  ", " RUN   retire"]);
-        assert_eq!(rows.iter().map(|row| row.total).collect::<Vec<_>>(), [0, 2]);
-    }
-
-    #[test]
     fn live_takes_snapshots_that_grow_and_shrink() {
-        let mut view = LiveView::new(ProgressDrawTarget::hidden());
+        let mut view = LiveView::new(ProgressDrawTarget::hidden(), true);
         for count in [3, 60, 2] {
             let steps = (0..count).map(|index| step(&format!("s{index}"), StepState::Running, &[("planned", 4)], 1)).collect();
             view.show(&snapshot(1, steps));
-            assert!(view.lines.len() == count.min(LINES_MAX) || view.lines.len() < count, "{count}");
-            assert_eq!((view.lines[0].position(), view.lines[0].length()), (1, Some(4)));
+            assert!(view.lines.len() == count + 1 || view.lines.len() < count, "{count}");
+            assert!(view.lines[0].message().starts_with(" RUN   s0 "), "{}", view.lines[0].message());
         }
     }
 }

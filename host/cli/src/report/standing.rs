@@ -83,10 +83,13 @@ impl Standing<'_> {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let elapsed = self.now.since(self.began.unwrap_or(self.now));
-        Snapshot { steps: self.run.steps().map(|step| self.step_progress(&step)).collect(), elapsed }
+        let cause = self.cause().map(|cause| cause.line());
+        Snapshot { steps: self.run.steps().map(|step| self.step_progress(&step)).collect(), elapsed, cause }
     }
 
-    fn cause(&self) -> Option<CauseView> {
+    /// Why it does not go on as planned; nothing if it does.
+    #[must_use]
+    pub fn cause(&self) -> Option<CauseView> {
         let plan = self.run.plan();
         let at = |(line, column): (u32, u32)| Some(format!("{}:{line}:{column}", plan.header.file));
         match self.run.cause()? {
@@ -322,6 +325,7 @@ pub fn reason(open: &Open) -> String {
 }
 
 /// The stored word of a state.
-fn word(state: &impl Serialize) -> String {
+#[must_use]
+pub fn word(state: &impl Serialize) -> String {
     serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 mod completion;
 mod disk;
 mod documents;
+mod exit_codes;
 mod interruption;
 mod metrics;
 mod site;

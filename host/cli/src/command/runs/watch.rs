@@ -31,7 +31,10 @@ pub(crate) fn perform(program: &mut Program, run: &str) -> Outcome {
     let threads = Program::threads()?;
     let mut stop = Until::rest(&threads)?;
     let plan = followed.run.plan().clone();
-    let mut spectator = Spectator::looking(program, &id, &plan, 0)?;
+    let mut spectator = {
+        let _threads = threads.enter();
+        Spectator::looking(program, &id, (&plan, 0), &host.clock)?
+    };
     let left = loop {
         let read = followed.read_on(|run, _, at, event| spectator.tell(run, at, event));
         let news = match read {
