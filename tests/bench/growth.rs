@@ -10,10 +10,14 @@ use std::{
 use crate::{
     process::{computed, status},
     setting::{Setting, sandbox},
-    table::Row,
+    table::{Row, median},
 };
 
-const SIZES: [u32; 3] = [1_000, 10_000, 100_000];
+/// What the others are held against.
+const SMALL: u32 = 1_000;
+const SIZES: [u32; 2] = [10_000, 100_000];
+/// The small one is measured so often before and after each other: the machine's speed changes within minutes.
+const AROUND: usize = 3;
 /// A size that would take longer is left out.
 const LONGEST: Duration = Duration::from_mins(10);
 
@@ -24,43 +28,48 @@ struct Size {
     run: Duration,
     /// What both took of the processors: other programs are not measured.
     computed: Duration,
-    /// Peak of resident memory over that of a host that has run a few changes, in bytes.
+    /// Peak of resident memory over that of a host that has run [`SMALL`] changes before, in bytes.
     peak: f64,
 }
 
-/// Time per change of each size against that of the smallest, and the memory of each change of the largest.
+/// Time per change of each size against that of the small one around it, and the memory of each change.
 pub(crate) fn measure(folder: &Path) -> Vec<Row> {
-    let mut sizes: Vec<Size> = Vec::new();
+    let small = || (0..AROUND).map(|_| Size::in_process(SMALL, folder)).collect::<Vec<_>>();
+    let mut around = small();
+    let (mut rows, mut memory) = (Vec::new(), Vec::new());
     for changes in SIZES {
-        let expected = sizes.last().map_or(Duration::ZERO, |size| (size.plan + size.run) * (changes / size.changes));
+        let expected = around.last().map_or(Duration::ZERO, |size| (size.plan + size.run) * (changes / SMALL));
         if expected > LONGEST {
             eprintln!("{changes} changes would take some {} s on this machine: left out", expected.as_secs());
             break;
         }
-        sizes.push(Size::in_process(changes, folder));
-    }
-    let mut rows = Vec::new();
-    for size in &sizes[1..] {
-        let (one, all) = (sizes[0].per_change(), size.per_change());
+        let size = Size::in_process(changes, folder);
+        let after = small();
+        let one = median(around.iter().chain(&after).map(Size::per_change).collect());
         rows.push(Row {
-            what: format!("{} changes, plan and run, processor time of each", size.changes),
-            measured: format!("{:.0} us (plan {:.2} s, run {:.2} s)", all * 1e6, size.plan.as_secs_f64(), size.run.as_secs_f64()),
-            against: format!("{:.0} us of 1000", one * 1e6),
-            result: all / one,
+            what: format!("{changes} changes, plan and run, processor time of each"),
+            measured: format!(
+                "{:.0} us (plan {:.2} s, run {:.2} s)",
+                size.per_change() * 1e6,
+                size.plan.as_secs_f64(),
+                size.run.as_secs_f64()
+            ),
+            against: format!("{:.0} us of {SMALL}, {} times around it", one * 1e6, 2 * AROUND),
+            result: size.per_change() / one,
             target: 1.2,
             unit: "x",
         });
-    }
-    for size in &sizes[1..] {
-        rows.push(Row {
-            what: format!("{} changes, memory of each", size.changes),
+        memory.push(Row {
+            what: format!("{changes} changes, memory of each"),
             measured: format!("peak {:.1} MiB over the host's own", size.peak / 1024.0 / 1024.0),
             against: "1 KiB".to_owned(),
-            result: size.peak / 1024.0 / f64::from(size.changes),
+            result: size.peak / 1024.0 / f64::from(changes),
             target: 1.0,
             unit: "KiB",
         });
+        around = after;
     }
+    rows.append(&mut memory);
     rows
 }
 
@@ -85,9 +94,10 @@ impl Size {
 /// The child's side: prints seconds of planning, of running and of processors, and KiB of memory.
 pub(crate) async fn one_size(changes: u32, folder: &Path) {
     let sandbox = sandbox(folder);
-    // A few changes first: what the host needs anyway is not counted.
-    let few = Setting::new(200, sandbox.clone());
-    few.run(few.prepare(200).await).await;
+    // Some changes first: what the host needs anyway is not counted.
+    let some = Setting::new(SMALL, sandbox.clone());
+    some.run(some.prepare(SMALL).await).await;
+    drop(some);
     let setting = Setting::new(changes, sandbox);
     fs::write("/proc/self/clear_refs", "5").expect("the peak is set back");
     let before = memory("VmRSS:");

@@ -1,5 +1,7 @@
 //! From a checked workflow to a plan: resolves references and asks the plugins what they would change.
 
+mod found;
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -8,14 +10,15 @@ use std::{
 };
 
 use cutover_engine::{
-    Binding, Catalog, ChangeBody, ChangeId, ChangeNo, Diagnostic, Digest, Failure, Instance, Length, Manifest, Operation, Placed, Plan,
-    PlanBuilder, PlanError, PlanHeader, PlannedAgain, PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin,
-    PlannedProbe, PlannedStep, Pointer, Probe, Role, Scope, Span, Step, StepNo, Task, Wait, Work, Workflow,
+    Binding, Catalog, ChangeBody, ChangeNo, Diagnostic, Digest, Failure, Instance, Length, Manifest, Operation, Placed, Plan, PlanBuilder,
+    PlanError, PlanHeader, PlannedAgain, PlannedConnection, PlannedDualRun, PlannedGrant, PlannedOperation, PlannedPlugin, PlannedProbe,
+    PlannedStep, Pointer, Probe, Role, Scope, Span, Step, StepNo, Task, Wait, Work, Workflow,
 };
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 use tokio::task::JoinSet;
 
+use self::found::{Found, Packed};
 use crate::{
     entropy::Entropy,
     equipment::{Equipment, Seats},
@@ -82,20 +85,19 @@ pub enum PlanningError {
 impl Planner<'_> {
     /// Plans every step, for a run.
     pub async fn plan(&self, inputs: Map<String, Value>) -> Result<(Plan, String), PlanningError> {
-        self.build(inputs).await?.finish().map_err(PlanningError::Contradiction)
+        self.build(PlanBuilder::new(self.header(inputs.clone())), inputs).await?.finish().map_err(PlanningError::Contradiction)
     }
 
     /// Plans every step, to be compared with the plan of a run.
     pub async fn plan_again(&self, inputs: Map<String, Value>) -> Result<PlannedAgain, PlanningError> {
-        self.build(inputs).await?.finish_again().map_err(PlanningError::Contradiction)
+        self.build(PlanBuilder::again(self.header(inputs.clone())), inputs).await?.finish_again().map_err(PlanningError::Contradiction)
     }
 
-    async fn build(&self, inputs: Map<String, Value>) -> Result<PlanBuilder, PlanningError> {
-        let mut builder = PlanBuilder::new(self.header(inputs.clone()));
+    async fn build(&self, mut builder: PlanBuilder, inputs: Map<String, Value>) -> Result<PlanBuilder, PlanningError> {
         let mut scope = self.workflow.scope(inputs);
         let mut outputs = Map::new();
         let mut numbers: Vec<Vec<StepNo>> = vec![Vec::new(); self.workflow.steps.len()];
-        let mut bodies: BTreeMap<StepNo, Vec<ChangeBody>> = BTreeMap::new();
+        let mut bodies: BTreeMap<StepNo, Found> = BTreeMap::new();
         for index in self.in_order() {
             let step = &self.workflow.steps[index];
             let needs: Vec<StepNo> = step.after.iter().flat_map(|after| self.placed(&numbers, *after)).collect();
@@ -111,7 +113,7 @@ impl Planner<'_> {
                 let number = builder.add_step(self.planned_step(step, task, &instance, &needs, &numbers)?);
                 numbers[index].push(number);
                 let (changes, output) = if instance.skipped {
-                    (Vec::new(), Value::Null)
+                    (Found::default(), Value::Null)
                 } else {
                     self.ask(&mut builder, number, task, &bodies, is_linked).await?
                 };
@@ -306,33 +308,34 @@ impl Planner<'_> {
         builder: &mut PlanBuilder,
         number: StepNo,
         task: &Task,
-        bodies: &BTreeMap<StepNo, Vec<ChangeBody>>,
+        bodies: &BTreeMap<StepNo, Found>,
         keep: bool,
-    ) -> Result<(Vec<ChangeBody>, Value), PlanningError> {
+    ) -> Result<(Found, Value), PlanningError> {
         let step = builder.header().steps[number.index()].clone();
         let fail = |failure| PlanningError::Hook { step: step.id.clone(), place: step.place, failure };
-        let Some(planned) = step.operation() else { return Ok((Vec::new(), Value::Null)) };
+        let Some(planned) = step.operation() else { return Ok((Found::default(), Value::Null)) };
         let manifest = &self.catalog.plugins[&planned.plugin].manifest;
         let operation = Arc::new(self.equipment.operation(&planned.plugin, &planned.operation).map_err(fail)?.clone());
         let seats = Arc::new(self.equipment.seats(planned, false).map_err(fail)?);
-        let linked: Vec<ChangeBody> = step.linked.iter().flat_map(|linked| bodies.get(linked).cloned().unwrap_or_default()).collect();
-        let lists: Vec<&[ChangeBody]> = if step.linked.is_empty() { vec![&[]] } else { linked.chunks(LINKED_PAGE).collect() };
+        let linked: Vec<&Packed> = step.linked.iter().filter_map(|linked| bodies.get(linked)).flat_map(Found::packed).collect();
+        let lists: Vec<&[&Packed]> = if step.linked.is_empty() { vec![&[]] } else { linked.chunks(LINKED_PAGE).collect() };
         let asking = &Asking { step: &step.id, planned, task, operation, seats };
         let parallel = usize::try_from(planned.parallel).unwrap_or(usize::MAX);
         let bounds = Bounds { at_once: parallel.min(PAGES_AT_ONCE), pages: MAX_PAGES };
-        let mut pages =
-            Pages::new(lists.len(), bounds, |PageOf { list, cursor }| Box::pin(self.page(asking, lists[list].to_vec(), cursor)));
+        let mut pages = Pages::new(lists.len(), bounds, |PageOf { list, cursor }| {
+            Box::pin(self.page(asking, lists[list].iter().map(|linked| linked.body()).collect(), cursor))
+        });
         let (keep, mut found, mut last_output) = (keep || !step.linked.is_empty(), Found::default(), Value::Null);
         while let Some((changes, output)) = pages.next().await.map_err(fail)? {
             if keep {
-                changes.into_iter().for_each(|body| found.add(body));
+                changes.iter().for_each(|body| found.add(body));
             } else {
                 changes.iter().for_each(|body| builder.add_change(body, manifest));
             }
             last_output = output.unwrap_or(last_output);
         }
-        found.bodies.iter().for_each(|body| builder.add_change(body, manifest));
-        Ok((found.bodies, last_output))
+        found.packed().for_each(|packed| builder.add_change(&packed.body(), manifest));
+        Ok((found, last_output))
     }
 
     /// Asks for one page of the changes about these linked ones.
@@ -387,28 +390,6 @@ struct Asking<'a> {
     task: &'a Task,
     operation: Arc<Operation>,
     seats: Arc<Seats>,
-}
-
-/// The changes found so far. A change about copies of several pages comes once from each; its links add up.
-#[derive(Default)]
-struct Found {
-    bodies: Vec<ChangeBody>,
-    by_id: HashMap<ChangeId, usize>,
-}
-
-impl Found {
-    fn add(&mut self, body: ChangeBody) {
-        if let Some(index) = self.by_id.get(&body.id) {
-            let known = &mut self.bodies[*index];
-            let alike = ChangeBody { links: known.links.clone(), ..body.clone() } == *known;
-            if alike && known.links != body.links {
-                let links = body.links.into_iter().filter(|link| !known.links.contains(link)).collect::<Vec<_>>();
-                return known.links.extend(links);
-            }
-        }
-        self.by_id.insert(body.id.clone(), self.bodies.len());
-        self.bodies.push(body);
-    }
 }
 
 fn residue(manifest: &Manifest) -> BTreeMap<String, Vec<Pointer>> {

@@ -67,7 +67,8 @@ pub struct PlanBuilder {
     object_numbers: Vec<Vec<u32>>,
     ids: HashMap<(StepNo, ChangeId), ChangeNo>,
     conflicts: HashMap<ChangeNo, String>,
-    text: text::PlanWriter,
+    /// None if the plan is only to be compared.
+    text: Option<text::PlanWriter>,
     errors: Vec<PlanError>,
 }
 
@@ -82,9 +83,15 @@ impl PlanBuilder {
             object_numbers: Vec::new(),
             ids: HashMap::new(),
             conflicts: HashMap::new(),
-            text: text::PlanWriter::default(),
+            text: Some(text::PlanWriter::default()),
             errors: Vec::new(),
         }
+    }
+
+    /// The same for a plan that is only to be compared: it has no text, and ends by [`Self::finish_again`].
+    #[must_use]
+    pub fn again(header: PlanHeader) -> Self {
+        Self { text: None, ..Self::new(header) }
     }
 
     /// The header as it stands: steps, connections, plugins.
@@ -139,7 +146,9 @@ impl PlanBuilder {
             self.conflicts.insert(change, why.clone());
         }
         let objects = self.identities(step, body);
-        self.text.change(step, body);
+        if let Some(text) = &mut self.text {
+            text.change(step, body);
+        }
         self.object_numbers.push(objects);
         self.changes.push(planned(step, body, links));
         if let super::Work::Operation(operation) = &mut self.header.steps[step.index()].work {
@@ -148,13 +157,16 @@ impl PlanBuilder {
     }
 
     /// The plan and its text, or everything that is wrong with it. No change of it has a conflict.
+    ///
+    /// # Panics
+    /// If it was begun by [`Self::again`].
     pub fn finish(mut self) -> Result<(Plan, String), Vec<PlanError>> {
         self.check_order();
         self.refuse_conflicts();
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
-        let (digest, text) = self.text.finish(&self.header);
+        let (digest, text) = self.text.expect("a plan that is to run has a text").finish(&self.header);
         Ok((Plan { header: self.header, changes: self.changes, objects: self.object_numbers, digest }, text))
     }
 
@@ -172,9 +184,14 @@ impl PlanBuilder {
     }
 
     /// Puts a plan together again from stored lines that were found whole.
-    pub(super) fn from_stored(header: PlanHeader, bodies: impl Iterator<Item = (StepNo, ChangeBody)>, digest: Digest) -> Plan {
-        let mut builder = Self::new(header);
-        for (step, body) in bodies {
+    pub(super) fn from_stored<E>(
+        header: PlanHeader,
+        bodies: impl Iterator<Item = Result<(StepNo, ChangeBody), E>>,
+        digest: Digest,
+    ) -> Result<Plan, E> {
+        let mut builder = Self::again(header);
+        for stored in bodies {
+            let (step, body) = stored?;
             let change = ChangeNo(builder.next_change());
             builder.ids.insert((step, body.id.clone()), change);
             let links = builder.links(step, &body);
@@ -182,7 +199,7 @@ impl PlanBuilder {
             builder.object_numbers.push(objects);
             builder.changes.push(planned(step, &body, links));
         }
-        Plan { header: builder.header, changes: builder.changes, objects: builder.object_numbers, digest }
+        Ok(Plan { header: builder.header, changes: builder.changes, objects: builder.object_numbers, digest })
     }
 
     fn next_change(&self) -> u32 {

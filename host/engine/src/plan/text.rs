@@ -21,6 +21,13 @@ pub struct PlanLine {
     pub body: ChangeBody,
 }
 
+/// A [`PlanLine`] as it is written.
+#[derive(Serialize)]
+struct WrittenLine<'b> {
+    step: StepNo,
+    body: &'b ChangeBody,
+}
+
 /// The last line. What stands here besides the digest is not part of the contract.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,8 +67,7 @@ pub(super) struct PlanWriter {
 
 impl PlanWriter {
     pub(super) fn change(&mut self, step: StepNo, body: &ChangeBody) {
-        let line = PlanLine { step, body: body.clone() };
-        self.changes.push_str(&serde_json::to_string(&line).expect("a change body has string keys only"));
+        self.changes.push_str(&serde_json::to_string(&WrittenLine { step, body }).expect("a change body has string keys only"));
         self.changes.push('\n');
     }
 
@@ -95,16 +101,24 @@ impl Plan {
             return Err(PlanTextError::Version { found: version.cutover_plan });
         }
         let header: PlanHeader = serde_json::from_str(first).map_err(bad(1))?;
-        let lines = numbered.map(|(line, text)| serde_json::from_str::<PlanLine>(text).map_err(bad(line)));
-        let lines = lines.collect::<Result<Vec<_>, _>>()?;
-        if let Some(line) = lines.iter().position(|line| line.step.index() >= header.steps.len()) {
-            return Err(PlanTextError::Line { line: line + 2, reason: "there is no such step".to_owned() });
-        }
-        // No plan is written with one: whoever put it there made the digest too.
-        if let Some(line) = lines.iter().position(|line| line.body.conflict.is_some()) {
-            return Err(PlanTextError::Line { line: line + 2, reason: "the change has a conflict".to_owned() });
-        }
-        Ok(PlanBuilder::from_stored(header, lines.into_iter().map(|line| (line.step, line.body)), found))
+        let steps = header.steps.len();
+        // One by one: together they would take many times the memory of the text.
+        PlanBuilder::from_stored(
+            header,
+            numbered.map(|(line, text)| {
+                let reason = |reason: &str| PlanTextError::Line { line, reason: reason.to_owned() };
+                let PlanLine { step, body } = serde_json::from_str(text).map_err(bad(line))?;
+                if step.index() >= steps {
+                    return Err(reason("there is no such step"));
+                }
+                // No plan is written with one: whoever put it there made the digest too.
+                if body.conflict.is_some() {
+                    return Err(reason("the change has a conflict"));
+                }
+                Ok((step, body))
+            }),
+            found,
+        )
     }
 }
 
