@@ -61,7 +61,7 @@ const SCENES: &[Scene] = &[
         "error[CUT3121]",
     ),
     scene("codes/CUT3220", &[FOLDER, "sed -i s/file:store.agekey/env:LEGACY_TOKEN/ workflow.toml"], "", "error[CUT3220]"),
-    scene("codes/CUT3240", &[FOLDER, "ln -s /etc/passwd legacy/db.env"], "cutover plan workflow.toml", "error[CUT3240]"),
+    scene("codes/CUT3240", &[FOLDER, "ln -s /tmp store/mail"], "cutover plan workflow.toml", "error[CUT3240]"),
     scene("codes/CUT4011", &[FOLDER, RUN, "HEAD=999:$(printf '0%.0s' {1..64})"], "", "error[CUT4011]"),
     scene("codes/CUT4020", &[FOLDER, GATE, "cutover run workflow.toml --yes -q --max-wait 1s > run.out"], "", "error[CUT4020]"),
     scene(
@@ -80,7 +80,7 @@ const SCENES: &[Scene] = &[
     scene("codes/CUT6002", &[FOLDER], CODE, "error[CUT6002]"),
     scene("codes/CUT6003", &[FOLDER], CODE, "error[CUT6003]"),
     scene("codes/CUT6004", &[FOLDER], "", "error[CUT6004]"),
-    scene("codes/CUT6011", &[FOLDER, "mv workflow.toml payments.toml"], "", "help: did you mean `payments.toml`?"),
+    scene("codes/CUT6011", &[FOLDER, "mv workflow.toml payments.toml"], "", "help: there is `payments.toml`"),
     scene("codes/CUT6012", &[FOLDER, "mkdir workflows"], "", "error[CUT6012]"),
     scene("codes/CUT6013", &[FOLDER], "", "error[CUT6013]"),
     scene("codes/CUT6014", &["cutover init payments -q > init.out"], "", "error[CUT6014]"),

@@ -32,7 +32,8 @@ fn a_signal_asks_and_the_run_goes_on() {
 fn a_key_asks_at_the_terminal_which_is_as_before_afterwards() {
     let site = Site::with("", "", "", GATE);
     let program = format!("'{}' --plugin-path '{}'", env!("CARGO_BIN_EXE_cutover"), plugins().display());
-    let line = format!("{program} run w.toml --yes --max-wait 2h; code=$?; stty -a; exit $code");
+    // Ctrl-C reaches the shell, too, which would go without waiting.
+    let line = format!("trap : INT; {program} run w.toml --yes --max-wait 2h; code=$?; stty -a; exit $code");
     let mut terminal = Command::new("script");
     terminal.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(site.path("")).env_clear();
     terminal.env("TERM", "xterm").env("PATH", "/usr/bin:/bin").env("SHELL", "/bin/sh");
