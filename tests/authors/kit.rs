@@ -30,6 +30,14 @@ timeout = "1s"
     )
 }
 
+/// The same, and the retirement of two of the three.
+fn retiring(mode: &str) -> String {
+    let retire = format!(
+        "\n[[case]]\nname = \"retire\"\noperation = \"retire\"\nchanges = \"\"\nwith = {{ mode = \"{mode}\" }}\ntimeout = \"1s\"\n"
+    );
+    hostile("") + &retire
+}
+
 async fn examined(guest: &str, fixture: &str) -> ConformanceReport {
     let fixture = Fixture::parse(fixture).unwrap_or_else(|error| panic!("{error}"));
     examine(&warm_sandbox(), &component(guest).await, &fixture).await.unwrap_or_else(|error| panic!("{guest}: {error}"))
@@ -42,7 +50,7 @@ fn broken(report: &ConformanceReport) -> Vec<(Rule, String)> {
 }
 
 /// Mode of the guest `hostile`, the rule that it breaks, and words of the reason.
-const BROKEN: [(&str, Rule, &str); 22] = [
+const BROKEN: [(&str, Rule, &str); 24] = [
     ("plan-writes", Rule::LooksOnly, "`PUT /t/1` changes something"),
     ("capture-writes", Rule::LooksOnly, "this hook may only look"),
     ("verify-writes", Rule::LooksOnly, "this hook may only look"),
@@ -60,6 +68,8 @@ const BROKEN: [(&str, Rule, &str); 22] = [
     ("apply-all-or-nothing", Rule::ApplyResumes, "the answer of write 1 was lost"),
     ("apply-blind", Rule::ApplyYields, "apply wrote over that"),
     ("verify-always", Rule::VerifySees, "and verify still passes"),
+    ("proof-one-of-two", Rule::EndsPath, "nothing shows that it is refused: `GET /s/2"),
+    ("proof-other-credential", Rule::EndsPath, "nothing shows that it is refused: `GET /s/1"),
     ("rollback-destroys", Rule::RollbackInverts, "not the pre-image"),
     ("rollback-always", Rule::RollbackTwice, "sent `PUT /t/1` again"),
     ("capture-forgiving", Rule::RefusalIsNoAbsence, "answered 401, and capture returned a state"),
@@ -70,7 +80,8 @@ const BROKEN: [(&str, Rule, &str); 22] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn each_rule_names_the_plugin_that_breaks_it() {
     for (mode, rule, words) in BROKEN {
-        let found = broken(&examined("hostile", &hostile(mode)).await);
+        let fixture = if rule == Rule::EndsPath { retiring(mode) } else { hostile(mode) };
+        let found = broken(&examined("hostile", &fixture).await);
         let told = found.iter().any(|(broken, reason)| *broken == rule && reason.contains(words));
         assert!(told, "{mode}: wanted {rule:?} `{words}`, got {found:#?}");
         // Nothing else is blamed on it: an author would mend the wrong thing.
@@ -91,6 +102,11 @@ async fn the_same_guest_without_a_fault_keeps_every_rule() {
     let report = examined("hostile", &hostile("")).await;
     assert_eq!(broken(&report), Vec::new());
     assert!(report.cases[0].findings.iter().all(|finding| finding.found == Found::Kept), "{report:#?}");
+    assert!(report.cases[0].findings.iter().all(|finding| finding.rule != Rule::EndsPath), "a copy ends nothing");
+    let report = examined("hostile", &retiring("")).await;
+    assert_eq!((broken(&report), report.cases[1].changes), (Vec::new(), 1));
+    assert!(report.cases[1].findings.iter().all(|finding| finding.found == Found::Kept), "{report:#?}");
+    assert_eq!(report.cases[1].findings.len(), Rule::ALL.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,9 +141,20 @@ operation = "copy-files"
 
 [case.world.target]
 "unrelated.json" = { a = "canary-a" }
+
+[[case]]
+name = "retire"
+operation = "retire-files"
+changes = "copy"
+
+[[case]]
+name = "destroy"
+operation = "destroy-files"
+changes = "retire"
 "#;
     let report = examined("vault-migrator", copy).await;
-    assert_eq!((broken(&report), report.cases[0].changes), (Vec::new(), 2));
+    let changes: Vec<usize> = report.cases.iter().map(|case| case.changes).collect();
+    assert_eq!((broken(&report), changes), (Vec::new(), vec![2, 1, 1]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,4 +176,20 @@ async fn a_fixture_that_does_not_fit_the_plugin_says_what_would() {
     assert!(wrong(&case("operation = \"put\"\nwith = { path = 7, value = 1 }\n")).await.contains("`with/path`"));
     let world = "operation = \"put\"\nwith = { path = \"a\", value = 1 }\n\n[case.world.targt]\na = 1\n";
     assert!(wrong(&case(world)).await.contains("it has `target`"));
+}
+
+/// The refusal says what to write, or what to do without the kit.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_kit_cannot_play_yet_says_what_to_do_instead() {
+    let wrong = async |guest: &str, text: &str| {
+        let fixture = Fixture::parse(text).expect("a fixture");
+        examine(&warm_sandbox(), &component(guest).await, &fixture).await.expect_err("it is not played").to_string()
+    };
+    let case = |rest: &str| format!("[[case]]\nname = \"a\"\n{rest}");
+    let alone = wrong("vault-migrator", &case("operation = \"retire-files\"\n")).await;
+    assert!(alone.contains("write a case for that one above, and `changes = \"ITS NAME\"` in this one"), "{alone}");
+    let vault = wrong("vault-migrator", &case("operation = \"copy-kv\"\nwith = { mount = \"secret\" }\n")).await;
+    assert!(vault.contains("the kit plays `http` and `file` only: leave the case out, test the hooks natively"), "{vault}");
+    let twice = hostile("") + "\n[[case]]\nname = \"b\"\noperation = \"retire\"\nchanges = \"\"\n\n[case.world.source]\n\"s/1\" = 1\n";
+    assert!(wrong("hostile", &twice).await.contains("`world.source` is as the case before left it"));
 }

@@ -49,7 +49,8 @@ pub(crate) fn program() -> PathBuf {
     program
 }
 
-struct Shell {
+/// A shell in a folder of its own, which is gone afterwards.
+pub(crate) struct Shell {
     bash: Child,
     input: ChildStdin,
     output: Receiver<String>,
@@ -58,7 +59,7 @@ struct Shell {
 
 impl Shell {
     /// With nothing in its environment but where programs and the person's own files are.
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let beside = program().parent().expect("a folder").to_owned();
         let usual = std::env::var("PATH").unwrap_or_default();
@@ -84,7 +85,7 @@ impl Shell {
 
     /// Types a command and waits for its end: its lines and exit code. What goes on in the background is waited for until it
     /// has told as many lines as the page shows.
-    fn perform(&mut self, command: &str, background: usize) -> (Vec<String>, i32) {
+    pub(crate) fn perform(&mut self, command: &str, background: usize) -> (Vec<String>, i32) {
         let command = command.trim_end();
         // `$?` of the next command must be that of this one.
         writeln!(self.input, "{command}\n{{ __code=$?; echo; echo {END}$__code; (exit $__code); }} 2>&1").expect("bash reads");

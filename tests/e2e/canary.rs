@@ -1,18 +1,14 @@
 //! Whatever the program is asked, and however loudly: no shape of a secret is in anything that it says or leaves.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{collections::BTreeSet, fs, path::Path, process::Output};
 
-use age::secrecy::ExposeSecret as _;
 use cutover_tests::{
     GuestMemory,
     canary::{canaries, spellings},
 };
 use serde_json::{Map, Value};
+
+use crate::site::Site;
 
 /// Every command that touches a run, in an order in which it succeeds or fails for a reason of its own.
 const COMMANDS: [(&str, i32); 16] = [
@@ -34,12 +30,9 @@ const COMMANDS: [(&str, i32); 16] = [
     ("plan w.toml -o json", 1),
 ];
 
-fn run(folder: &Path, line: &str) -> Output {
-    let here = std::env::current_exe().expect("this test");
-    let program = here.ancestors().nth(2).expect("a target folder").join("cutover");
-    let mut command = Command::new(&program);
-    command.args(["--plugin-path", "."]).args(line.split_whitespace()).current_dir(folder).env_clear().env("RUST_LOG", "trace");
-    command.output().unwrap_or_else(|error| panic!("{}: {error}; type `cargo build -p cutover-cli`", program.display()))
+fn run(site: &Site, line: &str) -> Output {
+    let words: Vec<&str> = ["--plugin-path", "."].into_iter().chain(line.split_whitespace()).collect();
+    site.command(&words).env("RUST_LOG", "trace").output().expect("the program starts")
 }
 
 /// Everything below `folder`, but what the secrets belong to.
@@ -56,51 +49,25 @@ fn left(folder: &Path, out: &mut Vec<(String, Vec<u8>)>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_command_says_or_leaves_a_secret() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = |name: &str| folder.path().join(name);
-    let identity = age::x25519::Identity::generate();
-    for name in ["legacy", "store/all"] {
-        fs::create_dir_all(path(name)).expect("a folder");
-    }
+    let site = Site::new("loud", "").await;
     let canaries = canaries();
     let document: Map<String, Value> = canaries.iter().map(|(name, secret)| (name.clone(), Value::from(secret.clone()))).collect();
-    fs::write(path("legacy/all.json"), Value::from(document).to_string()).expect("a file");
-    fs::write(path("identity"), identity.to_string().expose_secret()).expect("a file");
-    fs::write(path("vault-migrator.wasm"), cutover_tests::component("vault-migrator").await).expect("a file");
-    let workflow = format!(
-        r#"cutover = 1
-name = "loud"
-owner = "tests"
-
-[plugins]
-files = {{ path = "vault-migrator.wasm" }}
-
-[connections]
-legacy = {{ kind = "file", path = "legacy" }}
-store = {{ kind = "file", path = "store", identity = "file:identity", recipients = ["{}"] }}
-
-[[step]]
-id = "copy"
-uses = "files.copy-files"
-connections = {{ source = "legacy", target = "store" }}
-"#,
-        identity.to_public()
-    );
-    fs::write(path("w.toml"), workflow).expect("a file");
+    fs::write(site.path("legacy/all.json"), Value::from(document).to_string()).expect("a file");
 
     let mut said: Vec<(String, Vec<u8>)> = Vec::new();
     for (line, exit) in COMMANDS {
         if line == "plan w.toml" {
             // One secret in place of another: from now on there is a conflict to be told.
-            let foreign = age::encrypt(&identity.to_public(), br#"{"value": "correct horse battery staple canary"}"#).expect("encrypted");
-            fs::write(path("store/all/sixteen.json.age"), foreign).expect("a file");
+            let foreign =
+                age::encrypt(&site.identity.to_public(), br#"{"value": "correct horse battery staple canary"}"#).expect("encrypted");
+            fs::write(site.path("store/all/sixteen.json.age"), foreign).expect("a file");
         }
-        let output = run(folder.path(), line);
+        let output = run(&site, line);
         let text = [output.stdout, output.stderr].concat();
         assert_eq!(output.status.code(), Some(exit), "{line}: {}", String::from_utf8_lossy(&text));
         said.push((line.to_owned(), text));
     }
-    left(folder.path(), &mut said);
+    left(&site.path(""), &mut said);
     assert!(said.iter().any(|(place, _)| place.ends_with("journal.jsonl")) && said.iter().any(|(place, _)| place.ends_with("e.jsonl")));
 
     let needles =

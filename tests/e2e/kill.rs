@@ -5,12 +5,13 @@ use std::{
     fs,
     io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Output, Stdio},
     time::{Duration, Instant},
 };
 
-use age::secrecy::ExposeSecret as _;
 use serde_json::Value;
+
+use crate::site::Site;
 
 const FILES: usize = 50;
 const KEYS: usize = 10;
@@ -18,58 +19,21 @@ const KILLS: usize = 30;
 /// Chooses the moments; another one chooses others.
 const SEED: u64 = 0x2026_1122;
 
-/// A legacy folder with 500 secrets, an empty store and a workflow.
-struct Site {
-    folder: tempfile::TempDir,
-    identity: age::x25519::Identity,
-}
+/// A legacy folder with 500 secrets.
+struct Many(Site);
 
-impl Site {
+impl Many {
     async fn new() -> Self {
-        let site = Self { folder: tempfile::tempdir().expect("a folder"), identity: age::x25519::Identity::generate() };
-        for folder in ["legacy", "store"] {
-            fs::create_dir(site.path(folder)).expect("a folder");
-        }
+        let site = Site::new("many", "rollout = { cohorts = [\"100%\"], parallel = 4 }").await;
         for file in 0..FILES {
             let lines: String = (0..KEYS).map(|key| format!("KEY_{key}=value-of-{file:02}-{key}-0123456789\n")).collect();
             fs::write(site.path(&format!("legacy/app{file:02}.env")), lines).expect("a file");
         }
-        fs::write(site.path("identity"), site.identity.to_string().expose_secret()).expect("a file");
-        fs::write(site.path("vault-migrator.wasm"), cutover_tests::component("vault-migrator").await).expect("a file");
-        let workflow = format!(
-            r#"cutover = 1
-name = "many"
-owner = "tests"
-
-[plugins]
-files = {{ path = "vault-migrator.wasm" }}
-
-[connections]
-legacy = {{ kind = "file", path = "legacy" }}
-store = {{ kind = "file", path = "store", identity = "file:identity", recipients = ["{}"] }}
-
-[[step]]
-id = "copy"
-uses = "files.copy-files"
-connections = {{ source = "legacy", target = "store" }}
-rollout = {{ cohorts = ["100%"], parallel = 4 }}
-"#,
-            site.identity.to_public()
-        );
-        fs::write(site.path("w.toml"), workflow).expect("a file");
-        site
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        Self(site)
     }
 
     fn start(&self, words: &[&str]) -> Child {
-        let here = std::env::current_exe().expect("this test");
-        let program = here.ancestors().nth(2).expect("a target folder").join("cutover");
-        let mut command = Command::new(&program);
-        command.args(words).current_dir(self.folder.path()).env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        command.spawn().unwrap_or_else(|error| panic!("{}: {error}; type `cargo build -p cutover-cli`", program.display()))
+        self.0.command(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
     }
 
     fn ends(&self, words: &[&str]) -> Output {
@@ -78,7 +42,7 @@ rollout = {{ cohorts = ["100%"], parallel = 4 }}
 
     /// The only run of the state folder, once it has a journal.
     fn run(&self) -> Option<(String, PathBuf)> {
-        let entry = fs::read_dir(self.path(".cutover/runs")).ok()?.flatten().next()?;
+        let entry = fs::read_dir(self.0.path(".cutover/runs")).ok()?.flatten().next()?;
         let journal = entry.path().join("journal.jsonl");
         journal.exists().then(|| (entry.file_name().to_string_lossy().into_owned(), journal))
     }
@@ -86,9 +50,9 @@ rollout = {{ cohorts = ["100%"], parallel = 4 }}
     /// What the store holds, decrypted.
     fn stored(&self) -> BTreeMap<String, Value> {
         let mut stored = BTreeMap::new();
-        for folder in fs::read_dir(self.path("store")).expect("the store").flatten() {
+        for folder in fs::read_dir(self.0.path("store")).expect("the store").flatten() {
             for file in fs::read_dir(folder.path()).expect("only folders").flatten() {
-                let plain = age::decrypt(&self.identity, &fs::read(file.path()).expect("a file")).expect("whole and for this identity");
+                let plain = age::decrypt(&self.0.identity, &fs::read(file.path()).expect("a file")).expect("whole and for this identity");
                 let name = format!("{}/{}", folder.file_name().to_string_lossy(), file.file_name().to_string_lossy());
                 stored.insert(name, serde_json::from_slice(&plain).expect("a document"));
             }
@@ -165,7 +129,7 @@ fn moments(records: usize) -> Vec<usize> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_killed_thirty_times_ends_as_an_undisturbed_one() {
-    let undisturbed = Site::new().await;
+    let undisturbed = Many::new().await;
     let output = undisturbed.ends(&["run", "w.toml", "--yes"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let wanted = undisturbed.stored();
@@ -173,7 +137,7 @@ async fn a_run_that_is_killed_thirty_times_ends_as_an_undisturbed_one() {
     let (_, journal) = undisturbed.run().expect("a run");
     let records = events(&journal).len();
 
-    let site = Site::new().await;
+    let site = Many::new().await;
     let mut killed = Vec::new();
     for moment in moments(records) {
         let resumed = site.run().filter(|(_, journal)| !events(journal).is_empty());

@@ -2,3 +2,4 @@
 
 mod canary;
 mod kill;
+mod site;

@@ -13,7 +13,7 @@ use crate::{
     report::{
         event::step_of,
         event_text,
-        progress::{ProgressView, Snapshot},
+        progress::{Moment, ProgressView, Snapshot},
         standing::{Standing, word},
         status::{StatusView, UnderWay},
     },
@@ -30,6 +30,8 @@ struct Content {
     console: Console,
     run: RunId,
     view: ProgressView,
+    /// What the time goes into before the first event.
+    moment: Option<Moment>,
     plan: Option<Arc<Plan>>,
     snapshot: Option<Snapshot>,
     began: Option<Timestamp>,
@@ -44,6 +46,7 @@ impl Board {
             console,
             run,
             view,
+            moment: None,
             plan: None,
             snapshot: None,
             began: None,
@@ -55,6 +58,11 @@ impl Board {
     /// Takes note of one event; takes the same time however many changes there are.
     pub(crate) fn note(&self, run: &Run, at: Timestamp, event: &Event) {
         self.content().note(run, at, event);
+    }
+
+    /// Shows this until something happens.
+    pub(crate) fn wait(&self, moment: Moment) {
+        self.content().moment = Some(moment);
     }
 
     /// Whether no change is under way.
@@ -79,7 +87,9 @@ impl Board {
 
     /// Takes away what moves, and gives the terminal back.
     pub(crate) fn finish(&self) {
-        self.content().view.finish();
+        let mut content = self.content();
+        content.moment = None;
+        content.view.finish();
         keyboard::restore();
     }
 
@@ -112,6 +122,7 @@ impl Content {
     }
 
     fn show(&mut self, standing: &Standing<'_>) {
+        self.moment = None;
         let snapshot = standing.snapshot();
         let is_told = self.snapshot.as_ref().is_some_and(|before| before.cause.is_some());
         if snapshot.cause.is_some() && !is_told && !self.view.is_none() {

@@ -38,7 +38,8 @@ impl Keyboard {
         modes.special_codes[SpecialCodeIndex::VMIN] = 0;
         modes.special_codes[SpecialCodeIndex::VTIME] = LOOK;
         BEFORE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(before);
-        tcsetattr(stdin(), OptionalActions::Now, &modes).ok()?;
+        // What was typed before nobody asked of a run.
+        tcsetattr(stdin(), OptionalActions::Flush, &modes).ok()?;
         let closed = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&closed);
         // A thread of its own that nobody waits for: a look may last, and the process may end meanwhile.

@@ -25,7 +25,7 @@ use crate::{
     program::Program,
     report::{
         event::{EventHeader, EventLine},
-        progress::ProgressView,
+        progress::{Moment, ProgressView},
         standing::Standing,
     },
     settings::Settings,
@@ -95,7 +95,11 @@ impl<'p> Spectator<'p> {
         let exporter = Exporter::new(traced, drive.telemetry, &program.environment, &sieve)?;
         let metrics = drive.telemetry.metrics.as_deref();
         let metrics = metrics.map(|path| MetricsFile::keep(path, &drive.host.state, drive.id, &drive.host.clock, &sieve));
+        let style = program.settings.progress;
         let looking = Self::looking(program, drive.id, (drive.plan, drive.seq), &drive.host.clock)?;
+        if drive.seq == 0 {
+            looking.board.wait(Moment::begin(style, "planning again: the world may have moved".to_owned()));
+        }
         Ok(Self { metrics, exporter, sieve, ..looking })
     }
 

@@ -23,13 +23,19 @@ mod trouble;
 use cutover_engine::{Manifest, Purpose};
 use serde::Serialize;
 
-use self::{bench::Bench, finding::Findings};
+use self::{
+    bench::{Bench, Left},
+    finding::Findings,
+};
 pub use self::{
     finding::{Finding, Found},
     fixture::{Case, Fixture, FixtureError},
     rule::Rule,
 };
-use crate::sandbox::{LoadError, Sandbox};
+use crate::{
+    clock::BoxFuture,
+    sandbox::{LoadError, Plugin, Sandbox},
+};
 
 /// What the kit found out about a plugin.
 #[derive(Debug, Serialize)]
@@ -83,7 +89,11 @@ pub async fn examine(sandbox: &Sandbox, component: &[u8], fixture: &Fixture) -> 
     let manifest: &Manifest = plugin.manifest();
     let mut cases = Vec::new();
     for case in &fixture.cases {
-        let bench = Bench::set_up(&plugin, case).await?;
+        let left = match &case.changes {
+            Some(first) => Some(left(&plugin, fixture, first, &case.name).await?),
+            None => None,
+        };
+        let bench = Bench::set_up(&plugin, case, left).await?;
         let mut findings = Findings::default();
         let changes = match bench.operation.purpose {
             Purpose::Observe => {
@@ -96,4 +106,18 @@ pub async fn examine(sandbox: &Sandbox, component: &[u8], fixture: &Fixture) -> 
         cases.push(CaseReport { name: case.name.clone(), operation: case.operation.clone(), changes, findings });
     }
     Ok(ConformanceReport { plugin: manifest.name.clone(), version: manifest.version.clone(), cases })
+}
+
+/// What case `name` leaves, for the case `about`. Cases are about earlier ones, so this comes to an end.
+fn left<'f>(plugin: &'f Plugin, fixture: &'f Fixture, name: &'f str, about: &'f str) -> BoxFuture<'f, Result<Left, FixtureError>> {
+    Box::pin(async move {
+        let wrong = |text: String| FixtureError(format!("case `{about}`: {text}"));
+        let case = fixture.cases.iter().find(|case| case.name == name).ok_or_else(|| wrong(format!("there is no case `{name}`")))?;
+        let before = match &case.changes {
+            Some(first) => Some(left(plugin, fixture, first, name).await?),
+            None => None,
+        };
+        let bench = Bench::set_up(plugin, case, before).await?;
+        bench.leave().await.map_err(|failure| wrong(format!("the changes of case `{name}` cannot be made: {failure}")))
+    })
 }

@@ -93,7 +93,7 @@ impl Migrator for VaultMigrator {
     ) -> Result<Vec<Check>, Failure> {
         match change.instruction()? {
             Instruction::Copy(copied) => copy::verify(&copied, pre_image, stage),
-            Instruction::Retire(retired) => retire::verify(&retired, stage),
+            Instruction::Retire(retired) => retire::verify(&retired, pre_image, stage),
             Instruction::Destroy(destroyed) => destroy::verify(&destroyed, stage),
             Instruction::CopyKv(copied) => kv::verify::verify(&copied, pre_image, stage),
             Instruction::RetireKv(retired) => kv::retire::verify(&retired, pre_image, stage),

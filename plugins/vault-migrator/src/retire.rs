@@ -54,7 +54,7 @@ pub(crate) fn capture(retired: &Retired, copies: &[String]) -> Result<Snapshot, 
 
 pub(crate) fn apply(retired: &Retired, pre_image: Option<&Value>) -> Result<Progress, Failure> {
     let places = places(retired)?;
-    let captured = pre_image.map(|state| if state["live"].is_null() { &state["aside"] } else { &state["live"] });
+    let captured = pre_image.and_then(of_the_file);
     match (&places.live, &places.aside) {
         (Some(_), Some(_)) => return Err(Failure::conflict(format!("{SOURCE}:{} is in the way", retired.aside))),
         (None, None) => return Err(Failure::not_found(format!("{SOURCE}:{} is there no longer", retired.live))),
@@ -80,13 +80,16 @@ pub(crate) fn rollback(retired: &Retired, pre_image: Option<&Value>) -> Result<P
     Ok(Progress::Done(None))
 }
 
-pub(crate) fn verify(retired: &Retired, stage: Stage) -> Result<Vec<Check>, Failure> {
+/// What was captured is at the one place, and nothing at the other.
+pub(crate) fn verify(retired: &Retired, pre_image: Option<&Value>, stage: Stage) -> Result<Vec<Check>, Failure> {
     let places = places(retired)?;
-    let moved = places.live.is_none() && places.aside.is_some();
+    let captured = pre_image.and_then(of_the_file);
+    let is_it = |place: &Option<Whole>| place.as_ref().is_some_and(|whole| Some(&whole.text) == captured);
+    let moved = places.live.is_none() && is_it(&places.aside);
     let detail = format!("{SOURCE}:{} and {SOURCE}:{} were read", retired.live, retired.aside);
     Ok(match stage {
         Stage::Applied => vec![Check::application("moved-aside", moved, detail)],
-        Stage::RolledBack => vec![Check::application("moved-back", places.live.is_some() && places.aside.is_none(), detail)],
+        Stage::RolledBack => vec![Check::application("moved-back", is_it(&places.live) && places.aside.is_none(), detail)],
         Stage::Retired => vec![Check::application("moved-aside", moved, detail), refused(&retired.live)?],
     })
 }
@@ -128,6 +131,11 @@ fn planned(object: Object, cover: Cover, copy: &Change) -> Result<Change, Failur
         change = change.conflict(format!("{SOURCE}:{aside} is in the way: move or delete it first"));
     }
     change.instruct(&Instruction::Retire(Retired { live, aside, cover, seen: fingerprint(&whole.text) }))
+}
+
+/// The file of a captured state, wherever it was.
+fn of_the_file(state: &Value) -> Option<&Value> {
+    [&state["live"], &state["aside"]].into_iter().find(|text| !text.is_null())
 }
 
 fn places(retired: &Retired) -> Result<Places, Failure> {

@@ -55,7 +55,7 @@ fn credentials(program: &Program, file: &Path, variables: &VariableArgs) -> Resu
     Program::threads()?.block_on(async {
         let stops = Stops::listen(&program.settings)?;
         let examine = async {
-            let prepared = match plan::prepare(&host, &file).await? {
+            let prepared = match plan::prepare(&host, &file, program.settings.progress).await? {
                 Ok(prepared) => prepared,
                 Err(mistakes) => return Ok(Err(mistakes)),
             };

@@ -10,13 +10,13 @@ use cutover_runtime::{
 
 use super::doctor;
 use crate::{
-    args::{Output, PlanArgs},
+    args::{Output, PlanArgs, ProgressStyle},
     error::{CommandError, Outcome, code},
     exit_code::ExitCode,
     host,
     host_error::refused,
     program::Program,
-    report::plan::PlanView,
+    report::{plan::PlanView, printable, progress::Moment},
     source_file,
     spectator::Stops,
     workflow_file::{self, Mistakes, WorkflowFile},
@@ -33,7 +33,7 @@ pub(super) fn perform(program: &mut Program, args: &PlanArgs) -> Outcome {
     let threads = Program::threads()?;
     let prepared = threads.block_on(async {
         let stops = Stops::listen(&program.settings)?;
-        let prepared = stops.unless_stopped(prepare(&host, &file)).await??;
+        let prepared = stops.unless_stopped(prepare(&host, &file, program.settings.progress)).await??;
         let mut warnings = Vec::new();
         if let Ok(prepared) = &prepared {
             warnings = doctor::warnings(prepared).await;
@@ -82,7 +82,8 @@ fn show(program: &mut Program, view: &PlanView, exit: ExitCode) -> Outcome {
 }
 
 /// Plans a checked workflow. Mistakes that show only now have places in the file, too.
-pub(super) async fn prepare(host: &Host, file: &WorkflowFile) -> Result<Result<Prepared, Mistakes>, CommandError> {
+pub(super) async fn prepare(host: &Host, file: &WorkflowFile, progress: ProgressStyle) -> Result<Result<Prepared, Mistakes>, CommandError> {
+    let _moment = Moment::begin(progress, format!("planning {}", printable::line(&file.file)));
     let source = (file.file.as_str(), file.text.as_str());
     match host.prepare(&file.workflow, source, file.components.clone(), file.inputs.clone(), &file.folder).await {
         Ok(prepared) => Ok(Ok(prepared)),

@@ -50,7 +50,7 @@ fn of_workflow(program: &mut Program, args: &RunArgs) -> Outcome {
     let threads = Program::threads()?;
     threads.block_on(async {
         let stops = Stops::listen(&program.settings)?;
-        let prepared = match stops.unless_stopped(plan::prepare(&host, &file)).await?? {
+        let prepared = match stops.unless_stopped(plan::prepare(&host, &file, program.settings.progress)).await?? {
             Ok(prepared) => prepared,
             Err(mistakes) => return mistakes.show(&mut program.console),
         };

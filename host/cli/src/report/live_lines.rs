@@ -67,7 +67,7 @@ fn row(step: &StepProgress, longest: usize, columns: usize) -> String {
     let head = format!(" {:<5} {name}{fill}", step.state.word());
     let total = if step.state.is_active() { step.total() } else { 0 };
     let bar = if total > 0 { format!("  {} {}/{total}", bar(step.done, total, columns), step.done) } else { String::new() };
-    format!("{head}{bar}  {}", step.details()).trim_end().to_owned()
+    format!("{head}{bar}  {}", step.details_to_cut()).trim_end().to_owned()
 }
 
 /// `[=====>    ]`.
@@ -141,8 +141,30 @@ mod tests {
         failing.cause = Some("cause[CUT4103]: switch: check `probe.get` (`result.status == 200`): 1 of 1 samples failed, 0 may".into());
         let shown = |snapshot: &Snapshot, size: Size| lines(snapshot, size, true).join("\n");
         let sequence = [moving(running, switch()), failing];
-        assert_snapshot!(sequence.iter().map(|snapshot| shown(snapshot, SMALL)).collect::<Vec<_>>().join("\n\n"), @"");
-        assert_snapshot!(sequence.iter().map(|snapshot| shown(snapshot, LARGE)).collect::<Vec<_>>().join("\n\n"), @"");
+        assert_snapshot!(sequence.iter().map(|snapshot| shown(snapshot, SMALL)).collect::<Vec<_>>().join("\n\n"), @r"
+         RUN   copy                        [===>      ] 7976/20000  1m 5s  cohort 2 of …
+         wait  switch-a-service-with-a-l…  3 planned
+         wait  retire                      20000 planned
+         t  status    Ctrl-C  stop at the next safe point
+
+         cause[CUT4103]: switch: check `probe.get` (`result.status == 200`): 1 of 1 sam…
+         STUCK switch-a-service-with-a-l…  [>         ] 0/3  1 stuck, 2 verified
+         BACK  copy                        [==>       ] 5000/20000  1m 5s  16 going-bac…
+         wait  retire                      20000 planned
+         t  status    Ctrl-C  stop at the next safe point
+        ");
+        assert_snapshot!(sequence.iter().map(|snapshot| shown(snapshot, LARGE)).collect::<Vec<_>>().join("\n\n"), @r"
+         RUN   copy                               [=======>            ] 7976/20000  1m 5s  cohort 2 of 3  16 applied, 8 captur…
+         wait  switch-a-service-with-a-long-name  3 planned
+         wait  retire                             20000 planned
+         t  status    Ctrl-C  stop at the next safe point
+
+         cause[CUT4103]: switch: check `probe.get` (`result.status == 200`): 1 of 1 samples failed, 0 may
+         STUCK switch-a-service-with-a-long-name  [>                   ] 0/3  1 stuck, 2 verified
+         BACK  copy                               [=====>              ] 5000/20000  1m 5s  16 going-back, 5000 rolled-back, 14…
+         wait  retire                             20000 planned
+         t  status    Ctrl-C  stop at the next safe point
+        ");
     }
 
     #[test]

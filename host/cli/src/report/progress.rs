@@ -1,10 +1,10 @@
 //! A run under way: lines that move on a terminal, one line whenever a step moves on elsewhere. Fed with snapshots, never with
 //! its own clock.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use cutover_engine::Span;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
 
 use crate::{
     args::ProgressStyle,
@@ -99,12 +99,25 @@ impl StepProgress {
     /// `2 verified, 310 planned  next sample in 18s  41s`.
     #[must_use]
     pub fn details(&self) -> String {
+        joined([Some(self.changes()), self.note.clone(), self.elapsed.map(|elapsed| elapsed.to_string())])
+    }
+
+    /// The same where the line may be cut: what is long stands last.
+    #[must_use]
+    pub fn details_to_cut(&self) -> String {
+        joined([self.elapsed.map(|elapsed| elapsed.to_string()), self.note.clone(), Some(self.changes())])
+    }
+
+    fn changes(&self) -> String {
         let counts: Vec<String> =
             self.counts.iter().filter(|(_, count)| **count > 0).map(|(state, count)| format!("{count} {state}")).collect();
-        let parts = [Some(counts.join(", ")), self.note.clone(), self.elapsed.map(|elapsed| elapsed.to_string())];
-        let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
-        printable::line(&parts.join("  ")).into_owned()
+        counts.join(", ")
     }
+}
+
+fn joined(parts: [Option<String>; 3]) -> String {
+    let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    printable::line(&parts.join("  ")).into_owned()
 }
 
 /// The view that fits the place where it is seen.
@@ -141,8 +154,7 @@ impl ProgressView {
     /// Says something beside the steps, such as that a signal was heard. `text` is fit for the terminal.
     pub fn say(&self, text: &str, write: impl FnOnce(&str)) {
         match self {
-            // Nothing depends on a line that a terminal did not take.
-            Self::Live(view) => drop(view.bars.println(text.trim_end_matches('\n'))),
+            Self::Live(view) => view.bar.println(text.trim_end_matches('\n')),
             Self::Plain(_) | Self::None => write(text),
         }
     }
@@ -156,7 +168,7 @@ impl ProgressView {
     /// Takes away what moves; the ending is shown instead.
     pub fn finish(&mut self) {
         if let Self::Live(view) = self {
-            let _ = view.bars.clear();
+            view.bar.finish_and_clear();
         }
         *self = Self::None;
     }
@@ -192,35 +204,59 @@ impl PlainView {
 /// Lines that move on a terminal.
 #[derive(Debug)]
 pub struct LiveView {
-    bars: MultiProgress,
-    lines: Vec<ProgressBar>,
+    /// All lines are its message: each change of them is one drawing.
+    bar: ProgressBar,
     keys: bool,
 }
+
+/// How often the lines are drawn again: what came too fast to be drawn at once is seen then.
+const REDRAWN: Duration = Duration::from_millis(250);
 
 impl LiveView {
     /// Draws to `target`.
     #[must_use]
     pub fn new(target: ProgressDrawTarget, keys: bool) -> Self {
-        Self { bars: MultiProgress::with_draw_target(target), lines: Vec::new(), keys }
+        let style = BarStyle::with_template("{msg}").expect("a template of this file");
+        Self { bar: ProgressBar::with_draw_target(None, target).with_style(style), keys }
     }
 
     fn show(&mut self, snapshot: &Snapshot) {
-        let style = BarStyle::with_template("{msg}").expect("a template of this file");
-        let texts = live_lines::lines(snapshot, size(), self.keys);
-        while self.lines.len() > texts.len() {
-            if let Some(line) = self.lines.pop() {
-                line.finish_and_clear();
-                self.bars.remove(&line);
-            }
-        }
-        while self.lines.len() < texts.len() {
-            self.lines.push(self.bars.add(ProgressBar::new(0).with_style(style.clone())));
-        }
-        for (line, text) in self.lines.iter().zip(texts) {
-            line.set_message(text);
+        let is_first = self.bar.message().is_empty();
+        self.bar.set_message(live_lines::lines(snapshot, size(), self.keys).join("\n"));
+        if is_first {
+            self.bar.enable_steady_tick(REDRAWN);
         }
     }
 }
+
+/// A line that moves on a terminal while there is nothing else to show yet. Gone when this is.
+#[derive(Debug)]
+pub struct Moment(Option<ProgressBar>);
+
+impl Moment {
+    /// Says what takes its time; nothing where nothing moves.
+    #[must_use]
+    pub fn begin(style: ProgressStyle, what: String) -> Self {
+        let spinner = (style == ProgressStyle::Live).then(|| {
+            let style = BarStyle::with_template("{spinner} {msg}  {elapsed}").expect("a template of this file");
+            let spinner = ProgressBar::new_spinner().with_style(style).with_message(what);
+            spinner.enable_steady_tick(MOMENT);
+            spinner
+        });
+        Self(spinner)
+    }
+}
+
+impl Drop for Moment {
+    fn drop(&mut self) {
+        if let Some(spinner) = &self.0 {
+            spinner.finish_and_clear();
+        }
+    }
+}
+
+/// How often the line of a [`Moment`] is drawn.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// The room on the terminal: a line of it stays free for the cursor.
 fn size() -> Size {
@@ -268,8 +304,9 @@ mod tests {
         for count in [3, 60, 2] {
             let steps = (0..count).map(|index| step(&format!("s{index}"), StepState::Running, &[("planned", 4)], 1)).collect();
             view.show(&snapshot(1, steps));
-            assert!(view.lines.len() == count + 1 || view.lines.len() < count, "{count}");
-            assert!(view.lines[0].message().starts_with(" RUN   s0 "), "{}", view.lines[0].message());
+            let message = view.bar.message();
+            assert!(message.lines().count() == (count + 1).min(LINES_MAX), "{message}");
+            assert!(message.starts_with(" RUN   s0 "), "{message}");
         }
     }
 }

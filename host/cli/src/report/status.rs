@@ -89,7 +89,13 @@ mod tests {
 
     #[test]
     fn what_is_under_way_is_named() {
-        assert_snapshot!(status(1, 2).text(), @"");
+        assert_snapshot!(status(1, 2).text(), @r"
+        status of run 7f3a after 1m 5s
+         cause[CUT4103]: s0: a check failed
+         RUN   s0  [>                   ] 0/20000  2 applied, 19998 planned
+               s0/c0: applied for 9s
+               s0/c1: applied for 9s
+        ");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Signals, and processes that are gone.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read},
     process::{Child, ChildStderr, Output},
 };
 
@@ -27,14 +27,15 @@ pub(crate) fn signal(child: &Child, signal: Signal) {
     kill_process(pid, signal).expect("a signal");
 }
 
-/// Reads until a line holds `words`.
-pub(crate) fn read_until(lines: &mut BufReader<ChildStderr>, words: &str) {
+/// Reads until a line holds `words`; everything up to there.
+pub(crate) fn read_until(lines: &mut BufReader<impl Read>, words: &str) -> String {
     let (mut line, mut all) = (String::new(), String::new());
     while !line.contains(words) {
         line.clear();
         assert!(lines.read_line(&mut line).expect("a line") > 0, "it ended before `{words}`: {all}");
         all.push_str(&line);
     }
+    all
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! Whole runs as people and scripts meet them: files move into an encrypted store, with the real plugins.
 
+mod cause;
 mod completion;
 mod disk;
 mod documents;
 mod exit_codes;
 mod interruption;
+mod many;
 mod metrics;
+mod plans;
 mod site;
+mod status;
 mod trace;
 mod watching;
 

@@ -14,6 +14,7 @@ use super::{
     backdrop::{Backdrop, Documents},
     canary::Canaries,
     fixture::{Case, FixtureError},
+    life::Life,
     listening::{Listening, NoRecord},
     stage::{Stage, StageKind},
     trouble::Trouble,
@@ -44,6 +45,7 @@ pub(super) struct Bench {
     pub(super) operation: Arc<Operation>,
     pub(super) canaries: Arc<Canaries>,
     input: Value,
+    linked: Vec<ChangeBody>,
     seats: Arc<Seats>,
     stages: BTreeMap<String, Arc<Stage>>,
     start: World,
@@ -54,6 +56,13 @@ pub(super) struct Bench {
 
 /// What every role's place holds.
 pub(super) type World = BTreeMap<String, Documents>;
+
+/// What a case left: another one is about it.
+pub(super) struct Left {
+    world: World,
+    changes: Vec<ChangeBody>,
+    canaries: Arc<Canaries>,
+}
 
 /// What a hook may do.
 pub(super) struct HookRights {
@@ -80,12 +89,12 @@ pub(super) struct Called {
 }
 
 impl Bench {
-    /// Sets the case up.
-    pub(super) async fn set_up(plugin: &Plugin, case: &Case) -> Result<Self, FixtureError> {
+    /// Sets the case up; `left` is what the case left that it is about.
+    pub(super) async fn set_up(plugin: &Plugin, case: &Case, left: Option<Left>) -> Result<Self, FixtureError> {
         let wrong = |text: String| FixtureError(format!("case `{}`: {text}", case.name));
         let operation = operation(plugin, case).map_err(wrong)?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let canaries = Arc::new(Canaries::new(&*entropy));
+        let Left { world, changes, canaries } = left.unwrap_or_else(|| Left::nothing(&*entropy));
         let mut digest_key = Zeroizing::new([0; 32]);
         entropy.fill(&mut *digest_key);
         let opening =
@@ -94,8 +103,7 @@ impl Bench {
         for role in &operation.roles {
             let backdrop = Backdrop::of(&role.name, &role.kinds, &opening, &*entropy).await.map_err(wrong)?;
             let kinds = role.kinds.join("`, `");
-            let backdrop = backdrop
-                .ok_or_else(|| wrong(format!("role `{}` takes kind `{kinds}`; the kit plays `http` and `file` only", role.name)))?;
+            let backdrop = backdrop.ok_or_else(|| wrong(not_played(&role.name, &kinds)))?;
             let stage = Arc::new(Stage::new(backdrop, Arc::clone(&canaries)));
             let mut stage_kinds = Kinds::default();
             stage_kinds.add(Arc::new(StageKind(Arc::clone(&stage))));
@@ -106,6 +114,13 @@ impl Bench {
         let seats = equipment.seats_by_role(&operation, &case.public).map_err(|failure| wrong(failure.to_string()))?;
         let mut start = World::new();
         for role in stages.keys() {
+            if let Some(documents) = world.get(role) {
+                if case.world.contains_key(role) {
+                    return Err(wrong(format!("`world.{role}` is as the case before left it; leave it out")));
+                }
+                start.insert(role.clone(), documents.clone());
+                continue;
+            }
             let documents = case.world.get(role).into_iter().flatten();
             let hatch = |(path, document): (&String, &Value)| (path.clone(), canaries.hatch_document(document, &*entropy));
             start.insert(role.clone(), documents.map(hatch).collect());
@@ -117,6 +132,7 @@ impl Bench {
             operation: Arc::new(operation),
             canaries,
             input: case.with.clone(),
+            linked: changes,
             seats: Arc::new(seats),
             stages,
             start,
@@ -126,6 +142,24 @@ impl Bench {
         };
         bench.restart();
         Ok(bench)
+    }
+
+    /// The changes that the operation is about.
+    pub(super) fn linked(&self) -> &[ChangeBody] {
+        &self.linked
+    }
+
+    /// Makes every change of the case, for another one that is about them.
+    pub(super) async fn leave(&self) -> Result<Left, Failure> {
+        self.restart();
+        let (changes, _) = self.plan().await?;
+        for change in &changes {
+            let (mut life, look) = Life::begin(self, change).await?;
+            if look.state != look.expected {
+                life.apply(None).await?;
+            }
+        }
+        Ok(Left { world: self.world(), changes, canaries: Arc::clone(&self.canaries) })
     }
 
     /// The world as the fixture has it, without trouble.
@@ -178,7 +212,7 @@ impl Bench {
     }
 
     async fn page(&self, cursor: Option<String>) -> Result<Paged<(Vec<ChangeBody>, Option<Value>)>, Failure> {
-        let call = Call::Plan { operation: self.operation.name.clone(), input: self.input.clone(), linked: Vec::new(), cursor };
+        let call = Call::Plan { operation: self.operation.name.clone(), input: self.input.clone(), linked: self.linked.clone(), cursor };
         match self.call(HookRights::looking("plan"), self.scope("plan"), call).await.result? {
             Answer::Page { changes, rest, output } => Ok(Paged { content: (changes, output), rest }),
             _ => Err(other_answer()),
@@ -272,6 +306,20 @@ impl Bench {
     }
 }
 
+impl Left {
+    fn nothing(entropy: &dyn Entropy) -> Self {
+        Self { world: World::new(), changes: Vec::new(), canaries: Arc::new(Canaries::new(entropy)) }
+    }
+}
+
+/// What an author does instead where the kit has no place for a role.
+const BY_A_RUN: &str = "leave the case out, test the hooks natively with `testing` of the SDK, and try the operation with `cutover run` \
+     against servers of your own";
+
+fn not_played(role: &str, kinds: &str) -> String {
+    format!("role `{role}` takes kind `{kinds}`; the kit plays `http` and `file` only: {BY_A_RUN}")
+}
+
 /// The case's operation, if the case fits it.
 fn operation(plugin: &Plugin, case: &Case) -> Result<Operation, String> {
     let manifest = plugin.manifest();
@@ -279,11 +327,15 @@ fn operation(plugin: &Plugin, case: &Case) -> Result<Operation, String> {
         let names: Vec<&str> = manifest.operations.iter().map(|operation| operation.name.as_str()).collect();
         format!("the plugin has no operation `{}`; it has `{}`", case.operation, names.join("`, `"))
     })?;
-    if operation.purpose == Purpose::Retire {
-        return Err(format!("`{}` retires what another step copied; the kit does not play that yet", operation.name));
+    if operation.purpose == Purpose::Retire && case.changes.is_none() {
+        let name = &operation.name;
+        return Err(format!(
+            "`{name}` ends what another operation moved: write a case for that one above, and `changes = \"ITS NAME\"` in this one"
+        ));
     }
     if let Some(role) = operation.roles.iter().find(|role| role.cardinality == Cardinality::Many) {
-        return Err(format!("role `{}` takes a set of connections; the kit does not play that yet", role.name));
+        let name = &role.name;
+        return Err(format!("role `{name}` takes a set of connections, which the kit does not play yet; {BY_A_RUN}"));
     }
     let named = case.world.keys().chain(case.public.keys());
     if let Some(role) = named.into_iter().find(|role| operation.role(role).is_none()) {

@@ -24,7 +24,11 @@ pub struct Case {
     /// Its input, as a step's `with`.
     #[serde(default = "nothing")]
     pub with: Value,
-    /// What is there: role → path → document, or the text of a file.
+    /// An earlier case whose changes are made first, and are what this one is about: what it retires.
+    #[serde(default)]
+    pub changes: Option<String>,
+    /// What is there: role → path → document, or the text of a file. A role that the earlier case has, too, is as that one
+    /// left it.
     #[serde(default)]
     pub world: BTreeMap<String, BTreeMap<String, Value>>,
     /// Further places of responses that are public, by role: what a workflow's `public` would say.
@@ -55,6 +59,14 @@ impl Fixture {
         let written: Written = toml::from_str(text).map_err(|error| FixtureError(error.to_string().trim_end().to_owned()))?;
         if written.case.is_empty() {
             return Err(FixtureError("it has no case: begin one with `[[case]]`, `name`, `operation` and `with`".to_owned()));
+        }
+        for (index, case) in written.case.iter().enumerate() {
+            if let Some(first) = case.changes.as_ref().filter(|first| written.case[..index].iter().all(|earlier| earlier.name != **first)) {
+                return Err(FixtureError(format!(
+                    "case `{}` is about the changes of `{first}`, and no case above it has that name",
+                    case.name
+                )));
+            }
         }
         Ok(Self { cases: written.case })
     }
@@ -98,6 +110,7 @@ timeout = "2s"
         let wrong = |text: &str| Fixture::parse(text).expect_err("refused").to_string();
         assert!(wrong("").contains("no case"));
         assert!(wrong("[[case]]\nname = \"a\"\noperaton = \"put\"\n").contains("operaton"));
+        assert!(wrong("[[case]]\nname = \"a\"\noperation = \"end\"\nchanges = \"a\"\n").contains("no case above it"));
         assert!(wrong("[[case]]\nname = \"a\"\noperation = \"put\"\ntimeout = \"soon\"\n").contains("line 4"));
     }
 }

@@ -5,15 +5,19 @@ use std::{collections::HashSet, sync::Arc};
 use cutover_engine::{ChangeBody, Failure, FailureCase, Object, Verdict, equal_outside};
 use serde_json::Value;
 
-use super::bench::{Bench, HookRights, other_answer};
+use super::bench::{Bench, Called, HookRights, other_answer};
 use crate::{
     drive::add_up,
-    hook::{Answer, Call, Stage},
+    hook::{Answer, Call, Check, Stage},
     sealing::Scope,
+    session::{Access, Answered, OldPath},
 };
 
 /// How often a hook may say `again`: the kit does not wait in between.
 const MOST_CALLS: usize = 50;
+
+/// The name that the contract gives the only check of a retirement whose old credential cannot exist any more.
+const NOT_PROVABLE: &str = "not-provable";
 
 /// One change from its first capture on.
 pub(super) struct Life<'b> {
@@ -21,6 +25,8 @@ pub(super) struct Life<'b> {
     pub(super) change: ChangeBody,
     scope: Arc<Scope>,
     captured: HashSet<Object>,
+    /// The requests by which the subject was read at first, and that worked.
+    alive: HashSet<Access>,
     pre_image: Option<Value>,
     expected: Option<Value>,
     pub(super) memo: Option<Value>,
@@ -31,6 +37,8 @@ pub(super) struct Life<'b> {
 pub(super) struct Look {
     pub(super) state: Option<Value>,
     pub(super) expected: Option<Value>,
+    read: HashSet<Object>,
+    alive: HashSet<Access>,
 }
 
 impl<'b> Life<'b> {
@@ -42,13 +50,15 @@ impl<'b> Life<'b> {
             change: change.clone(),
             scope,
             captured: HashSet::new(),
+            alive: HashSet::new(),
             pre_image: None,
             expected: None,
             memo: None,
             written: HashSet::new(),
         };
-        let (look, read) = life.capture().await?;
-        life.captured = read;
+        let look = life.capture().await?;
+        life.captured.clone_from(&look.read);
+        life.alive.clone_from(&look.alive);
         life.pre_image.clone_from(&look.state);
         life.expected.clone_from(&look.expected);
         Ok((life, look))
@@ -56,10 +66,10 @@ impl<'b> Life<'b> {
 
     /// A fresh look, held against the host's rules for captures.
     pub(super) async fn look(&self) -> Result<Look, Failure> {
-        self.capture().await.map(|(look, _)| look)
+        self.capture().await
     }
 
-    async fn capture(&self) -> Result<(Look, HashSet<Object>), Failure> {
+    async fn capture(&self) -> Result<Look, Failure> {
         let called = self.bench.call(self.looking("capture"), self.scope.clone(), self.capture_call()).await;
         let Answer::Snapshot { state, expected } = called.result? else { return Err(other_answer()) };
         let read: HashSet<Object> = self.change.subject.iter().filter(|object| called.report.read.contains(object)).cloned().collect();
@@ -69,7 +79,9 @@ impl<'b> Life<'b> {
         if state.as_ref().is_some_and(|state| !called.session.vouches_for(state)) {
             return Err(refused("CUT3411", "its capture returned a state with sealed values that it did not read"));
         }
-        Ok((Look { state, expected }, read))
+        let works = |answer: &&Answered| (200..300).contains(&answer.status) && self.change.subject.contains(&answer.access.object);
+        let alive = called.report.answers.iter().filter(works).map(|answer| answer.access.clone()).collect();
+        Ok(Look { state, expected, read, alive })
     }
 
     /// Captures in a world that refuses or never answers. Nothing of it counts but the answer.
@@ -133,6 +145,27 @@ impl<'b> Life<'b> {
 
     /// The plugin's checks, added up as the host does it, and the first that did not pass.
     pub(super) async fn verify(&self, stage: Stage) -> Result<(Verdict, String), Failure> {
+        let (called, checks) = self.checks(stage).await?;
+        Ok(self.sum(&called, &checks))
+    }
+
+    /// Why the host would not hold the old path for dead; nothing if it would, or if no old credential can exist any more.
+    pub(super) async fn lives_on(&self) -> Result<Option<String>, Failure> {
+        let (called, checks) = self.checks(Stage::Retired).await?;
+        let nothing_to_refuse = self.alive.is_empty() || self.pre_image == self.expected;
+        let not_provable = |check: &Check| check.name == NOT_PROVABLE && check.verdict == Verdict::Inconclusive;
+        if nothing_to_refuse && !checks.is_empty() && checks.iter().all(not_provable) {
+            return Ok(None);
+        }
+        let (verdict, detail) = self.sum(&called, &checks);
+        Ok(match (verdict, called.report.old_path(&self.alive)) {
+            (Verdict::Fail | Verdict::Inconclusive, _) => Some(detail),
+            (Verdict::Pass, OldPath::Refused) => None,
+            (Verdict::Pass, OldPath::Works(request)) => Some(format!("`{request}` still works")),
+            (Verdict::Pass, OldPath::Untried(request)) => Some(format!("nothing shows that it is refused: `{request}`")),
+        })
+    }
+    async fn checks(&self, stage: Stage) -> Result<(Called, Vec<Check>), Failure> {
         let call = Call::Verify {
             context: self.bench.context(&self.change.id.to_string()),
             operation: self.bench.operation.name.clone(),
@@ -141,21 +174,24 @@ impl<'b> Life<'b> {
             memo: self.memo.clone(),
             stage,
         };
-        let called = self.bench.call(self.looking("verify"), self.scope.clone(), call).await;
-        let Answer::Checks(checks) = called.result? else { return Err(other_answer()) };
+        let mut called = self.bench.call(self.looking("verify"), self.scope.clone(), call).await;
+        match std::mem::replace(&mut called.result, Err(other_answer()))? {
+            Answer::Checks(checks) => Ok((called, checks)),
+            _ => Err(other_answer()),
+        }
+    }
+
+    fn sum(&self, called: &Called, checks: &[Check]) -> (Verdict, String) {
         let own = self.bench.operation.self_checking;
         let looked = match (self.written.is_empty(), own) {
             (true, true) => called.report.read_any(&self.change.subject),
             (true, false) => true,
             (false, _) => called.report.read_any(&self.written),
         };
-        let verdict = add_up(&checks, looked, own);
         let first =
             checks.iter().find(|check| check.verdict != Verdict::Pass).map(|check| format!("check `{}`: {}", check.name, check.detail));
-        Ok((
-            verdict,
-            first.unwrap_or_else(|| if looked { "no check".to_owned() } else { "it read nothing of what was written".to_owned() }),
-        ))
+        let nothing = || if looked { "no check" } else { "it read nothing of what was written" }.to_owned();
+        (add_up(checks, looked, own), first.unwrap_or_else(nothing))
     }
 
     fn capture_call(&self) -> Call {

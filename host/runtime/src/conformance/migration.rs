@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cutover_engine::{ChangeBody, Pointer, ResponseRule, Verdict, equal_outside};
+use cutover_engine::{ChangeBody, Pointer, Purpose, ResponseRule, Verdict, equal_outside};
 use serde_json::{Value, json};
 
 use super::{
@@ -81,12 +81,28 @@ fn unsound(bench: &Bench, changes: &[ChangeBody]) -> Option<String> {
         if let Some(conflict) = &change.conflict {
             return Some(format!("change `{id}` cannot be made: {conflict}; write a world in which it can"));
         }
+        if let Some(problem) = unlinked(bench, change) {
+            return Some(problem);
+        }
         let losses = &bench.plugin.manifest().losses;
         if let Some(loss) = change.losses.iter().find(|loss| losses.iter().all(|code| code.code != loss.code)) {
             return Some(format!("change `{id}` has the loss `{}`, which is not in the manifest", loss.code));
         }
     }
     None
+}
+
+/// A retirement is about changes of the case before, and no other operation is about any but those.
+fn unlinked(bench: &Bench, change: &ChangeBody) -> Option<String> {
+    let id = &change.id;
+    let foreign = change.links.iter().find(|link| bench.linked().iter().all(|linked| linked.id != **link));
+    match foreign {
+        Some(link) => Some(format!("change `{id}` links `{link}`, which is no change of the case that it is about")),
+        None if bench.operation.purpose == Purpose::Retire && change.links.is_empty() => {
+            Some(format!("change `{id}` retires something and links no change that it is about"))
+        }
+        None => None,
+    }
 }
 
 fn difference(one: &[ChangeBody], other: &[ChangeBody]) -> String {
@@ -141,6 +157,9 @@ async fn there_and_back(bench: &Bench, change: &ChangeBody, findings: &mut Findi
     findings.kept(Rule::ApplyReaches);
     apply_again(bench, &mut life, findings).await;
     let broken_world = verify(bench, &life, &before, findings).await;
+    if bench.operation.purpose == Purpose::Retire {
+        ends_path(&life, findings).await;
+    }
     if broken_world.is_some() {
         roll_back(bench, &mut life, &before, findings).await;
     }
@@ -184,6 +203,16 @@ async fn verify(bench: &Bench, life: &Life<'_>, before: &World, findings: &mut F
     bench.set(&right);
     findings.kept(Rule::VerifySees);
     Some(())
+}
+
+/// The old path is tried as the host would try it.
+async fn ends_path(life: &Life<'_>, findings: &mut Findings) {
+    let tried = life.lives_on().await;
+    match findings.of("verify of the old path", tried, Rule::EndsPath) {
+        Some(Some(why)) => findings.broken(Rule::EndsPath, format!("change `{}`: {why}", life.change.id)),
+        Some(None) => findings.kept(Rule::EndsPath),
+        None => {}
+    }
 }
 
 /// Worlds in which something that apply wrote is not as it left it. Where it can see no content, another one is no breakage.

@@ -27,6 +27,8 @@ pub enum Rule {
     ApplyYields,
     /// Verify passes where all is right and nowhere else.
     VerifySees,
+    /// After a retirement every request that worked before is refused.
+    EndsPath,
     /// Rollback puts back what was there before.
     RollbackInverts,
     /// Rollback on what is back writes nothing.
@@ -41,7 +43,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in the order in which they are told.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::LooksOnly,
         Self::AsksWhatItSaid,
         Self::PlanIsStable,
@@ -52,6 +54,7 @@ impl Rule {
         Self::ApplyResumes,
         Self::ApplyYields,
         Self::VerifySees,
+        Self::EndsPath,
         Self::RollbackInverts,
         Self::RollbackTwice,
         Self::RefusalIsNoAbsence,
@@ -63,7 +66,11 @@ impl Rule {
     #[must_use]
     pub const fn binds(self, purpose: Purpose) -> bool {
         let for_all = matches!(self, Self::LooksOnly | Self::AsksWhatItSaid | Self::FitsSchema | Self::EndsInTime | Self::KeepsSecrets);
-        for_all || !matches!(purpose, Purpose::Observe)
+        match purpose {
+            Purpose::Observe => for_all,
+            Purpose::Migrate => !matches!(self, Self::EndsPath),
+            Purpose::Retire => true,
+        }
     }
 
     /// In words.
@@ -80,6 +87,7 @@ impl Rule {
             Self::ApplyResumes => "apply goes on after a lost answer",
             Self::ApplyYields => "apply overwrites nobody else's write",
             Self::VerifySees => "verify sees a broken world",
+            Self::EndsPath => "what worked before is refused",
             Self::RollbackInverts => "rollback puts back what was there",
             Self::RollbackTwice => "rollback twice is one write",
             Self::RefusalIsNoAbsence => "a refused read is a failure, not absence",
@@ -102,6 +110,9 @@ impl Rule {
             Self::ApplyResumes => "do not rely on the memo: read what is there, and write what is missing",
             Self::ApplyYields => "send `If-Match` or `If-None-Match` with each write: `Request::expecting` of the SDK",
             Self::VerifySees => "read in `verify` what `apply` wrote, and compare it with what is wanted",
+            Self::EndsPath => {
+                "in `verify` of the stage `retired` send again, with the connection's own credential, each request by which `capture` read the old path"
+            }
             Self::RollbackInverts => "make everything in `rollback` equal to `pre_image`; remove what was not there",
             Self::RollbackTwice => "read before you write, also in `rollback`",
             Self::RefusalIsNoAbsence => "take only 404 for absence: `Response::present` of the SDK",

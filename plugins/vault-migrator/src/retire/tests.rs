@@ -59,8 +59,15 @@ fn moves_aside_and_back() {
     assert_eq!((folder.get(SOURCE, LIVE), folder.get(SOURCE, ASIDE)), (None, document.clone()));
     let after = look(&retired).expect("a snapshot");
     assert_eq!((&after.state, &after.expected), (&before.expected, &before.expected));
-    assert!(verify(&retired, Stage::Retired).expect("checks").iter().all(|check| check.verdict == Verdict::Pass));
+    let verdicts = |stage: Stage| -> Vec<Verdict> {
+        verify(&retired, before.state.as_ref(), stage).expect("checks").iter().map(|check| check.verdict).collect()
+    };
+    assert_eq!((verdicts(Stage::Applied), verdicts(Stage::Retired)), (vec![Verdict::Pass], vec![Verdict::Pass; 2]));
+    folder.put(SOURCE, ASIDE, json!({"A": "changed by somebody else"}));
+    assert_eq!((verdicts(Stage::Applied), verdicts(Stage::Retired)), (vec![Verdict::Fail], vec![Verdict::Fail, Verdict::Pass]));
+    folder.put(SOURCE, ASIDE, document.clone().expect("it was there"));
     rollback(&retired, before.state.as_ref()).expect("back");
+    assert_eq!(verdicts(Stage::RolledBack), [Verdict::Pass]);
     assert_eq!((folder.get(SOURCE, LIVE), folder.get(SOURCE, ASIDE)), (document, None));
     assert_eq!(captured(&retired), before.state);
 }
@@ -97,7 +104,7 @@ fn a_file_made_anew_at_the_old_path_is_not_overwritten() {
     let before = captured(&retired);
     apply(&retired, before.as_ref()).expect("applied");
     folder.put(SOURCE, LIVE, json!({"A": "back by hand"}));
-    let checks = verify(&retired, Stage::Retired).expect("checks");
+    let checks = verify(&retired, before.as_ref(), Stage::Retired).expect("checks");
     assert!(checks.iter().all(|check| check.verdict == Verdict::Fail));
     assert!(matches!(rollback(&retired, before.as_ref()), Err(Failure::Conflict(_))));
     assert_eq!(folder.get(SOURCE, LIVE), Some(json!({"A": "back by hand"})));

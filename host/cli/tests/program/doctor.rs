@@ -1,33 +1,8 @@
 //! `cutover doctor` without a server: what it finds in folders, and what `--fix` does.
 
-use std::{
-    path::Path,
-    process::{Command, Output, Stdio},
-};
-
 use insta::assert_snapshot;
-use serde_json::Value;
 
-/// Runs the program in `folder`; nothing in its environment leads to folders of locks of this session.
-fn cutover(folder: &Path, line: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-    command.args(line.split_whitespace()).current_dir(folder).env_clear().stdin(Stdio::null());
-    command.output().expect("the program starts")
-}
-
-/// Everything that a person sees.
-fn seen(output: &Output) -> String {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    format!("exit {}\n--- stdout\n{out}--- stderr\n{err}", output.status.code().expect("it ended by itself"))
-}
-
-fn document(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", seen(output)))
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
+use crate::desk::{cutover, document, folder, seen};
 
 #[test]
 fn doctor_finds_what_others_can_read_and_sets_it_right_if_asked() {

@@ -1,42 +1,10 @@
 //! The program as people and scripts meet it: arguments in; stdout, stderr and exit code out.
 
-use std::{
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
-use serde_json::Value;
 
-/// Runs the program in `folder` with nothing in its environment.
-fn cutover_with(folder: &Path, variables: &[(&str, &str)], line: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_cutover"))
-        .args(line.split_whitespace())
-        .current_dir(folder)
-        .env_clear()
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program starts")
-}
-
-fn cutover(folder: &Path, line: &str) -> Output {
-    cutover_with(folder, &[], line)
-}
-
-/// Everything that a person sees.
-fn seen(output: &Output) -> String {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    format!("exit {}\n--- stdout\n{out}--- stderr\n{err}", output.status.code().expect("it ended by itself"))
-}
-
-fn document(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", seen(output)))
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
+use crate::desk::{cutover, cutover_with, document, folder, seen};
 
 #[test]
 fn short_help_of_the_program() {
