@@ -49,8 +49,11 @@ pub fn lines(snapshot: &Snapshot, size: Size, keys: bool) -> Vec<String> {
 fn chosen(steps: &[StepProgress], limit: usize) -> Vec<&StepProgress> {
     let mut order: Vec<usize> = (0..steps.len()).collect();
     if steps.len() > limit {
-        let front = steps.iter().rposition(|step| step.state != StepState::Waiting).unwrap_or(0);
-        order.sort_by_key(|&index| (!has_failed(&steps[index]), !steps[index].state.is_active(), index.abs_diff(front)));
+        let front = steps.iter().rposition(|step| step.state != StepState::Waiting && !has_failed(step)).unwrap_or(0);
+        order.sort_by_key(|&index| {
+            let is_active = steps[index].state.is_active();
+            (!has_failed(&steps[index]), !is_active, if is_active { index } else { index.abs_diff(front) })
+        });
         order.truncate(limit - 1);
     }
     order.sort_by_key(|&index| (!has_failed(&steps[index]), index));
@@ -182,7 +185,7 @@ mod tests {
         for index in 2000..2010 {
             assert!(all.iter().any(|line| line.starts_with(&format!(" RUN   s{index}  [===>      ] 3/10"))), "s{index}");
         }
-        assert_eq!(all[39], " …     4961 more steps: 1972 ok, 2989 wait");
+        assert_eq!(all[39], " …     4961 more steps: 1990 ok, 2971 wait");
         for height in 1..50 {
             let few = lines(&snapshot(steps.clone()), Size { columns: 40, lines: height }, true);
             assert!(few.len() <= height && few.iter().all(|line| line.width() <= 40), "{few:#?}");
