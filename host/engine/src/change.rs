@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{canonical, digest::Digest, name::checked_name};
+use crate::{digest::Digest, name::checked_name};
 
 checked_name! {
     /// A change's id: unique within its step, the same from plan to plan.
@@ -108,9 +108,9 @@ pub struct ChangeBody {
 }
 
 impl ChangeBody {
-    /// The digest that the plan carries and that a later plan is compared with.
+    /// The digest that a later plan is compared with: SHA-256 of its JSON text as it stands in a plan.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        canonical::digest(&serde_json::to_value(self).expect("a change body has string keys only"))
+        Digest::of(&serde_json::to_vec(self).expect("a change body has string keys only"))
     }
 }

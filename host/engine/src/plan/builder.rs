@@ -150,7 +150,7 @@ impl PlanBuilder {
             text.change(step, body);
         }
         self.object_numbers.push(objects);
-        self.changes.push(planned(step, body, links));
+        self.changes.push(planned(step, body, links, body.digest()));
         if let super::Work::Operation(operation) = &mut self.header.steps[step.index()].work {
             operation.changes.end = change.0 + 1;
         }
@@ -186,18 +186,18 @@ impl PlanBuilder {
     /// Puts a plan together again from stored lines that were found whole.
     pub(super) fn from_stored<E>(
         header: PlanHeader,
-        bodies: impl Iterator<Item = Result<(StepNo, ChangeBody), E>>,
+        bodies: impl Iterator<Item = Result<(StepNo, ChangeBody, Digest), E>>,
         digest: Digest,
     ) -> Result<Plan, E> {
         let mut builder = Self::again(header);
         for stored in bodies {
-            let (step, body) = stored?;
+            let (step, body, body_digest) = stored?;
             let change = ChangeNo(builder.next_change());
             builder.ids.insert((step, body.id.clone()), change);
             let links = builder.links(step, &body);
             let objects = builder.identities(step, &body);
             builder.object_numbers.push(objects);
-            builder.changes.push(planned(step, &body, links));
+            builder.changes.push(planned(step, &body, links, body_digest));
         }
         Ok(Plan { header: builder.header, changes: builder.changes, objects: builder.object_numbers, digest })
     }
@@ -382,7 +382,7 @@ fn identity(header: &PlanHeader, step: StepNo, object: &Object) -> Result<String
     Ok(format!("{authority}{gap}{}", object.path))
 }
 
-fn planned(step: StepNo, body: &ChangeBody, links: Vec<ChangeNo>) -> PlannedChange {
+fn planned(step: StepNo, body: &ChangeBody, links: Vec<ChangeNo>, digest: Digest) -> PlannedChange {
     PlannedChange {
         step,
         id: body.id.clone(),
@@ -392,7 +392,7 @@ fn planned(step: StepNo, body: &ChangeBody, links: Vec<ChangeNo>) -> PlannedChan
         group: body.group.clone(),
         summary: body.summary.clone(),
         losses: body.losses.clone(),
-        body: body.digest(),
+        body: digest,
     }
 }
 

@@ -463,7 +463,7 @@ fn nothing_shows_a_secret() {
     );
     assert!(!shown.contains("hunter2") && !entries.is_empty());
     assert!(call.scope().key.scanner().hit(format!("log: {SECRET}").as_bytes()) && !call.scope().key.scanner().hit(shown.as_bytes()));
-    let failure = |text: &str| Failure { case: cutover_engine::FailureCase::Denied, code: None, text: text.to_owned() };
+    let failure = |text: &str| Failure { case: FailureCase::Denied, code: None, text: text.to_owned() };
     let strained = call.scope().strained(failure(&format!("no such user: {SECRET}")));
     assert_eq!(strained.text, crate::drive::WITHHELD, "an error would show it");
     assert_eq!(call.scope().strained(failure("no such user")).text, "no such user");
