@@ -12,6 +12,8 @@ use crate::{change::ChangeBody, digest::Digest};
 pub(crate) const VERSION: u32 = 1;
 
 /// The line of one change.
+///
+/// A line with any other field is refused: otherwise a second body could hide there, and the digest be of that one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanLine {
