@@ -399,6 +399,23 @@ fn a_stored_plan_with_a_conflict_in_it_is_not_read() {
 }
 
 #[test]
+fn a_stored_plan_with_a_second_body_in_a_line_is_not_read() {
+    let (_, text) = Draft::new().step("copy", plain, &[("a", "x", &[])]).text();
+    let lines = text.rsplit_once("{\"digest\"").expect("a trailer").0;
+    let (head, change) = lines.split_once('\n').expect("a header");
+    let body = change.trim_end().split_once("\"body\":").and_then(|(_, rest)| rest.strip_suffix('}')).expect("a body");
+    let other = body.replace("\"by_hand\":\"", "\"by_hand\":\"other");
+    assert_ne!(body, other);
+    // The digest is taken of what follows the first `"body":`; what is read must be that, too.
+    for name in ["x\\\"body", "body"] {
+        let lines = format!("{head}\n{{\"step\":0,\"body\" :{other},\"{name}\":{body}}}\n");
+        let forged = format!("{lines}{{\"digest\":\"{}\"}}\n", cutover_engine::Digest::of(lines.as_bytes()));
+        let error = cutover_engine::Plan::read(&forged).expect_err("it has two bodies").to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+}
+
+#[test]
 fn independent_steps_run_side_by_side_and_are_told_apart() {
     let beside = |step: &mut PlannedStep, _: &mut _| step.needs.clear();
     let plan = Draft::new().step("one", plain, &[("a", "x", &[])]).step("two", beside, &[("a", "y", &[])]).plan(pause);
