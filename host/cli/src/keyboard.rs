@@ -22,6 +22,9 @@ static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 /// How long one look at the keyboard lasts: as `VTIME` of termios(3), in tenths of a second.
 const LOOK: u8 = 2;
 
+/// A special code that no key has: `_POSIX_VDISABLE` of termios(3) on Linux.
+const DISABLED: u8 = 0;
+
 /// The keyboard of the terminal that the program was started from. The terminal is as before once this is gone.
 pub(crate) struct Keyboard {
     closed: Arc<AtomicBool>,
@@ -35,6 +38,10 @@ impl Keyboard {
         let mut modes = before.clone();
         // Signals stay: Ctrl-C is still Ctrl-C.
         modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        // Not so Ctrl-Z and Ctrl-\: they would leave the shell without echo, and a run that goes on in the background would be
+        // stopped in the middle of its look at the keyboard.
+        modes.special_codes[SpecialCodeIndex::VSUSP] = DISABLED;
+        modes.special_codes[SpecialCodeIndex::VQUIT] = DISABLED;
         modes.special_codes[SpecialCodeIndex::VMIN] = 0;
         modes.special_codes[SpecialCodeIndex::VTIME] = LOOK;
         BEFORE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(before);
