@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::error::CommandError;
+use crate::{error::CommandError, keyboard};
 
 static LAST_PLACE: Mutex<Option<String>> = Mutex::new(None);
 
@@ -17,6 +17,7 @@ static LAST_PLACE: Mutex<Option<String>> = Mutex::new(None);
 pub fn install_hook() {
     panic::set_hook(Box::new(|info| {
         let place = place(info);
+        keyboard::restore_in_panic();
         let _ = writeln!(std::io::stderr(), "cutover: internal error at {place} (details are left out: they could hold secrets)");
         *LAST_PLACE.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
     }));

@@ -66,12 +66,12 @@ impl Span {
 }
 
 impl fmt::Display for Span {
-    /// The largest two units that matter, such as `1h 30m`.
+    /// The largest two units that matter, such as `1h 30m`; below one second `250ms`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0 / 1_000;
         let (hours, minutes, rest) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
         match (hours, minutes, rest) {
-            (0, 0, _) if !self.0.is_multiple_of(1_000) => write!(f, "{}ms", self.0),
+            (0, 0, 0) if self.0 > 0 => write!(f, "{}ms", self.0),
             (0, 0, s) => write!(f, "{s}s"),
             (0, m, 0) => write!(f, "{m}m"),
             (0, m, s) => write!(f, "{m}m {s}s"),
@@ -96,8 +96,10 @@ mod tests {
     }
 
     #[test]
-    fn prints_time_in_utc() {
+    fn prints_time_in_utc_and_spans_in_the_units_that_matter() {
         assert_eq!(Timestamp(1_795_000_000_000).to_string(), "2026-11-18T11:06:40Z");
-        assert_eq!(Span::seconds(5_400).to_string(), "1h 30m");
+        for (millis, text) in [(0, "0s"), (250, "250ms"), (51_216, "51s"), (65_999, "1m 5s"), (5_400_000, "1h 30m")] {
+            assert_eq!(Span(millis).to_string(), text);
+        }
     }
 }

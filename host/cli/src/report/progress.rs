@@ -1,4 +1,4 @@
-//! A run under way: lines that move on a terminal, one line whenever a step moves on elsewhere. Fed with snapshots, never with
+//! A run under way: lines that move on a terminal, elsewhere one line whenever a step moves on. Fed with snapshots, never with
 //! its own clock.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -174,10 +174,19 @@ impl ProgressView {
     }
 }
 
-/// One line whenever a step moves on.
+/// One line whenever a step moves on, and for a long one at each tenth of its changes.
 #[derive(Debug, Default)]
 pub struct PlainView {
-    last: BTreeMap<String, StepState>,
+    last: BTreeMap<String, Said>,
+}
+
+/// What was said of a step last.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    state: StepState,
+    /// How many tenths of its changes were where they should end.
+    tenths: u64,
+    at: Span,
 }
 
 impl PlainView {
@@ -185,8 +194,12 @@ impl PlainView {
     pub fn news(&mut self, snapshot: &Snapshot) -> Vec<String> {
         let mut lines = Vec::new();
         for step in &snapshot.steps {
-            let before = self.last.insert(step.id.clone(), step.state).unwrap_or(StepState::Waiting);
-            if before != step.state {
+            let tenths = (step.done * 10).checked_div(step.total()).unwrap_or_default();
+            let now = Said { state: step.state, tenths, at: snapshot.elapsed };
+            let last = self.last.entry(step.id.clone()).or_insert(Said { state: StepState::Waiting, tenths: 0, at: snapshot.elapsed });
+            let goes_on = step.state.is_active() && tenths != last.tenths && now.at.0.saturating_sub(last.at.0) >= QUIET.0;
+            if last.state != now.state || goes_on {
+                *last = now;
                 let line = format!(
                     "{:>8}  {:<5} {}  {}",
                     snapshot.elapsed.to_string(),
@@ -255,6 +268,9 @@ impl Drop for Moment {
     }
 }
 
+/// How long nothing more is said of a step that goes on.
+const QUIET: Span = Span(10_000);
+
 /// How often the line of a [`Moment`] is drawn.
 const MOMENT: Duration = Duration::from_millis(100);
 
@@ -296,6 +312,22 @@ mod tests {
         let third = snapshot(65, vec![noted, waiting]);
         assert_eq!(view.news(&third), ["   1m 5s  ok    copy  2 verified  probe\\u{7} ok  1m 5s"]);
         assert!(view.news(&third).is_empty());
+    }
+
+    #[test]
+    fn plain_tells_of_a_long_step_at_each_tenth_and_of_a_short_one_once() {
+        let mut view = PlainView::default();
+        let mut at = |seconds: u64, done: u64| {
+            let counts = [("planned", 20_000 - done), ("verified", done)];
+            view.news(&snapshot(seconds, vec![step("copy", StepState::Running, &counts, done)]))
+        };
+        assert_eq!(at(0, 0), ["      0s  RUN   copy  20000 planned"]);
+        assert!(at(9, 2_500).is_empty(), "too soon");
+        assert_eq!(at(10, 2_600), ["     10s  RUN   copy  17400 planned, 2600 verified"]);
+        assert!(at(60, 3_999).is_empty(), "no further tenth");
+        assert_eq!(at(61, 4_000).len(), 1);
+        let lines: usize = (1_000..2_000).map(|second| at(second, second * 10).len()).sum();
+        assert_eq!(lines, 5, "one for each tenth from the fifth to the ninth");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod metrics;
 mod plans;
 mod site;
 mod status;
+mod terminal;
 mod trace;
 mod watching;
 
