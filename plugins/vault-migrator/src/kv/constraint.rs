@@ -8,6 +8,9 @@ use super::{SOURCE, key::Key};
 /// The public header of a policy's read: a JSON array of `{"path", "rules"}`. Its text stays sealed.
 const HEADER: &str = "cutover-policy-constraints";
 
+/// The code of what is lost.
+const LOSS: &str = "policy-constraints";
+
 /// Policies that are read in one call of a plan, with room for its lists.
 const MOST: usize = 300;
 
@@ -25,8 +28,9 @@ pub(crate) struct Constraint {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Constraints {
-    /// All of them.
-    Known(Vec<Constraint>),
+    /// All of them; so many more are only counted.
+    #[serde(rename_all = "kebab-case")]
+    Known { found: Vec<Constraint>, further: u32 },
     /// They may not be read, or are too many.
     Unread(String),
 }
@@ -64,7 +68,7 @@ impl Constraints {
             let told: Vec<Told> = response.header(HEADER).and_then(|told| serde_json::from_str(told).ok()).unwrap_or_default();
             found.extend(told.into_iter().map(|told| Constraint { policy: (*name).to_owned(), path: told.path, rules: told.rules }));
         }
-        Ok(Self::Known(found))
+        Ok(Self::Known { found, further: 0 })
     }
 
     /// Those that are for one of these keys.
@@ -72,22 +76,38 @@ impl Constraints {
         let of_one = |constraint: &&Constraint| keys.iter().any(|key| constraint.covers(&key.full()));
         match self {
             Self::Unread(why) => Self::Unread(why.clone()),
-            Self::Known(found) => Self::Known(found.iter().filter(of_one).cloned().collect()),
+            Self::Known { found, further } => Self::Known { found: found.iter().filter(of_one).cloned().collect(), further: *further },
         }
+    }
+
+    /// The first ones, as far as they fit into so many bytes of JSON, and the number of the rest.
+    pub(crate) fn within(self, bytes: usize) -> Self {
+        let Self::Known { mut found, further } = self else { return self };
+        let mut left = bytes;
+        let fits = |constraint: &Constraint| {
+            let text = serde_json::to_string(constraint).map_or(usize::MAX, |text| text.len() + 1);
+            left.checked_sub(text).map(|rest| left = rest).is_some()
+        };
+        let kept = found.iter().map(fits).take_while(|fits| *fits).count();
+        let rest = u32::try_from(found.len() - kept).unwrap_or(u32::MAX);
+        found.truncate(kept);
+        Self::Known { found, further: further.saturating_add(rest) }
     }
 
     /// What the copy of a v1 key loses by them.
     pub(crate) fn losses(&self, key: &Key) -> Vec<Loss> {
-        let found = match self {
+        let (found, further) = match self {
             Self::Unread(why) => return vec![Loss::new("policies-unread", why)],
-            Self::Known(found) => found,
+            Self::Known { found, further } => (found, *further),
         };
         let of_key = found.iter().filter(|constraint| constraint.covers(&key.full()));
         let loss = |constraint: &Constraint| {
             let (policy, rules, path) = (&constraint.policy, constraint.rules.join(", "), &constraint.path);
-            Loss::new("policy-constraints", format!("{rules} of `{path}` in the policy `{policy}`"))
+            Loss::new(LOSS, format!("{rules} of `{path}` in the policy `{policy}`"))
         };
-        of_key.map(loss).collect()
+        // They are counted only for a key that has its portion to itself.
+        let rest = (further > 0).then(|| Loss { count: further, ..Loss::new(LOSS, format!("{further} more like these")) });
+        of_key.map(loss).chain(rest).collect()
     }
 }
 

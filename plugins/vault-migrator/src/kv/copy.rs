@@ -13,6 +13,7 @@ use super::{
     mount::Mount,
     offer::{Offer, Sides, offer},
     origin::Origin,
+    walk::skips,
 };
 use crate::{
     copy::{Each, Piece},
@@ -239,6 +240,9 @@ impl<'p> Draft<'p> {
         }
         for piece in Piece::all(name, self.input.each)? {
             let path = name::path_of(&piece.file, piece.key.as_deref());
+            if skips(&self.input.skip, &path) {
+                continue;
+            }
             if path.split('/').all(addressable) && piece.key.as_ref().is_none_or(|key| !key.contains('/')) {
                 // A file has no versions: there is room.
                 let _ = self.take(Origin::File(piece), &path)?;

@@ -27,10 +27,11 @@ impl Key {
     }
 }
 
-/// Whether a name in a folder's list can be asked for: servers refuse or rewrite empty and dot segments.
+/// Whether a name in a folder's list can be asked for: servers refuse or rewrite empty and dot segments, and the host sends no
+/// backslash and no control character but a tab.
 pub(crate) fn addressable(name: &str) -> bool {
     let segment = name.strip_suffix('/').unwrap_or(name);
-    !matches!(segment, "" | "." | "..") && !segment.contains('/')
+    !matches!(segment, "" | "." | "..") && !segment.contains(|c: char| matches!(c, '/' | '\\') || c.is_control() && c != '\t')
 }
 
 #[cfg(test)]
@@ -45,6 +46,6 @@ mod tests {
     #[test]
     fn only_whole_names_can_be_asked_for() {
         assert!(["a", "a b ", "a%2f", "\t", "ü", "a/", "...", " "].iter().all(|name| addressable(name)));
-        assert!(["", "/", ".", "./", "..", "../", "//"].iter().all(|name| !addressable(name)));
+        assert!(["", "/", ".", "./", "..", "../", "//", "corp\\svc", "corp\\svc/", "a\nb", "\u{7f}"].iter().all(|name| !addressable(name)));
     }
 }

@@ -13,14 +13,23 @@ use super::{
     key::Key,
     mount::Mount,
     offer::Sides,
-    walk::{Met, Walk},
+    walk::{Met, Walk, skips},
 };
 
 /// Secrets of a portion: enough for a call to be worth its while, few enough for many calls at once.
 const SECRETS: usize = 20;
 
-/// Bytes of a portion's names. The host takes cursors of 16 KiB.
+/// Bytes of a portion's names.
 const NAME_BYTES: usize = 8 * 1024;
+
+/// The longest cursor that the host takes, in bytes.
+const CURSOR_BYTES: usize = 16 * 1024;
+
+/// Bytes of what a portion that is still too long with a single key says of policies; the rest is counted.
+const CONSTRAINT_BYTES: usize = 4 * 1024;
+
+/// Bytes of a name that no request can address, as far as it is told.
+const MISSED_BYTES: usize = 256;
 
 /// Bytes of all portions of one page, after which it ends. The host takes pages of 4 MiB.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -55,7 +64,7 @@ impl Missed {
     pub(crate) fn add(&mut self, name: &str) {
         self.count = self.count.saturating_add(1);
         if self.first.len() < NAMED {
-            self.first.push(name.to_owned());
+            self.first.push(name[..name.floor_char_boundary(MISSED_BYTES)].to_owned());
         }
     }
 
@@ -69,11 +78,11 @@ impl Missed {
         listed(&self.first, count)
     }
 
-    /// That there are only such names.
+    /// That there is no change that could tell them.
     pub(crate) fn refusal(&self) -> Failure {
         let text = self.told();
         Failure::unsupported(format!(
-            "there is nothing to copy but names that cannot be addressed: {text}; name them in `skip` to leave them out"
+            "names that cannot be addressed, and no secret beside them whose copy could tell of it: {text}; name them in `skip` to leave them out"
         ))
     }
 }
@@ -136,7 +145,7 @@ impl Listing<'_> {
     fn files(&mut self, input: &Input, after: &str) -> Result<bool, Failure> {
         let mut more = false;
         crate::walk::walk(SOURCE, &input.prefix, after, &mut |file, _| {
-            if file == after {
+            if file == after || skips(&input.skip, file) {
                 return Ok(ControlFlow::Continue(()));
             }
             if self.is_full(0) {
@@ -150,7 +159,8 @@ impl Listing<'_> {
     }
 
     fn is_full(&self, lists: u32) -> bool {
-        self.bytes >= PAGE_BYTES || (lists >= LISTS && (self.open.is_some() || !self.portions.is_empty()))
+        let has_key = self.open.as_ref().is_some_and(|open| !open.names.is_empty()) || !self.portions.is_empty();
+        self.bytes >= PAGE_BYTES || (lists >= LISTS && has_key)
     }
 
     fn add(&mut self, name: &str) -> Result<(), Failure> {
@@ -178,14 +188,29 @@ impl Listing<'_> {
         if names.is_empty() {
             return Err(missed.refusal());
         }
+        self.cut(names, missed);
+        Ok(())
+    }
+
+    /// Adds the portion of these names, or several where policies say so much of them that one cursor cannot hold it.
+    fn cut(&mut self, mut names: Vec<String>, missed: Missed) {
         let constraints = self.constraints.zip(self.sides.source.as_ref()).map(|(constraints, mount)| {
             let keys: Vec<Key> = names.iter().map(|name| Key::new(&mount.name, name)).collect();
             constraints.of(&keys)
         });
-        let portion = Cursor::Secrets(Portion { sides: self.sides.clone(), names, missed, constraints }).text();
-        self.bytes += portion.len();
-        self.portions.push(portion);
-        Ok(())
+        let portion = |names, constraints| Portion { sides: self.sides.clone(), names, missed: missed.clone(), constraints };
+        let mut text = Cursor::Secrets(portion(names.clone(), constraints.clone())).text();
+        if text.len() > CURSOR_BYTES && names.len() > 1 {
+            let rest = names.split_off(names.len() / 2);
+            self.cut(names, missed);
+            return self.cut(rest, Missed::default());
+        }
+        if text.len() > CURSOR_BYTES {
+            let told = constraints.map(|constraints| constraints.within(CONSTRAINT_BYTES));
+            text = Cursor::Secrets(portion(names, told)).text();
+        }
+        self.bytes += text.len();
+        self.portions.push(text);
     }
 }
 

@@ -44,10 +44,16 @@ impl Walk<'_> {
         folder: &str,
         visit: &mut impl FnMut(Met, u32) -> Result<ControlFlow<()>, Failure>,
     ) -> Result<ControlFlow<()>, Failure> {
-        let Some(names) = self.list(folder)? else { return visit(Met::Unreadable(folder), self.requests) };
+        let names = match self.list(folder)? {
+            Listed::Names(names) => names,
+            Listed::Denied => return visit(Met::Unreadable(folder), self.requests),
+            // It was told where the walk was broken off before.
+            Listed::Refused if folder <= self.after => return Ok(ControlFlow::Continue(())),
+            Listed::Refused => return visit(Met::NotAddressable(folder), self.requests),
+        };
         for name in names {
             let path = format!("{folder}{name}");
-            let flow = if !(path.starts_with(self.prefix) || self.prefix.starts_with(&path) && path.ends_with('/')) || self.skips(&path) {
+            let flow = if !path.starts_with(self.prefix) || skips(self.skip, &path) {
                 continue;
             } else if !addressable(&name) {
                 if path.as_str() <= self.after {
@@ -72,25 +78,37 @@ impl Walk<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The names in a folder in byte order; none if it may not be listed. An empty folder is none for the server.
-    fn list(&mut self, folder: &str) -> Result<Option<Vec<String>>, Failure> {
+    /// The names in a folder in byte order. An empty folder is none for the server.
+    fn list(&mut self, folder: &str) -> Result<Listed, Failure> {
         self.requests += 1;
         let infix = if self.infix.is_empty() { String::new() } else { format!("{}/", self.infix) };
         let response = Request::list(&format!("v1/{}/{infix}{folder}", self.mount)).send(self.role)?;
         let what = format!("list {}:{}/{folder}", self.role, self.mount);
         match response.status {
-            403 => return Ok(None),
-            404 => return Ok(Some(Vec::new())),
+            // Of the mount itself that is no matter of names.
+            400 if !folder.is_empty() => return Ok(Listed::Refused),
+            403 => return Ok(Listed::Denied),
+            404 => return Ok(Listed::Names(Vec::new())),
             _ => {}
         }
         let body = response.expect_success(&what)?.body.unwrap_or_default();
         let names = body["data"]["keys"].as_array().ok_or_else(|| Failure::internal(format!("{what}: no `keys` in the answer")))?;
         let mut names: Vec<String> = names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
         names.sort_unstable();
-        Ok(Some(names))
+        Ok(Listed::Names(names))
     }
+}
 
-    fn skips(&self, path: &str) -> bool {
-        self.skip.iter().any(|prefix| path.starts_with(prefix.as_str()))
-    }
+/// What a server says of a folder.
+enum Listed {
+    Names(Vec<String>),
+    /// It may not be listed.
+    Denied,
+    /// Its name is one that the server takes nowhere.
+    Refused,
+}
+
+/// Whether a path is left out: it begins with one of these.
+pub(crate) fn skips(skip: &[String], path: &str) -> bool {
+    skip.iter().any(|prefix| path.starts_with(prefix.as_str()))
 }

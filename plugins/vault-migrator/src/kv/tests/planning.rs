@@ -81,6 +81,43 @@ fn names_that_a_server_refuses_are_told() {
 }
 
 #[test]
+fn names_that_the_host_sends_nowhere_are_told_and_those_outside_the_prefix_are_not() {
+    let server = servers().install();
+    for path in ["corp\\svc", "corp\\team/db", "a/b1", "a/", "a/c"] {
+        fill(&server, path, &[json!({"v": "1"})]);
+    }
+    let all = copies(json!({}));
+    assert_eq!(all.iter().map(|change| change.id.as_str()).collect::<Vec<_>>(), ["target:secret/a/b1", "target:secret/a/c"]);
+    let told =
+        |changes: &[Change]| changes.iter().flat_map(losses).filter(|(code, _)| *code == "not-addressable").map(|(_, n)| n).sum::<u32>();
+    assert_eq!(told(&all), 3);
+    assert_eq!(told(&copies(json!({"prefix": "a/b"}))), 0);
+    assert!(copies(json!({"prefix": "a/x"})).is_empty());
+}
+
+#[test]
+fn a_folder_whose_name_a_server_refuses_is_told_once() {
+    let server = servers().install();
+    for path in ["a", "odd/x", "z"] {
+        fill(&server, path, &[json!({"v": "1"})]);
+    }
+    server.break_requests("LIST source:v1/secret/metadata/odd/", 400);
+    let changes = copies(json!({}));
+    assert_eq!(changes.len(), 2);
+    assert!(losses(&changes[1]).contains(&("not-addressable", 1)), "{:?}", changes[1].losses);
+}
+
+#[test]
+fn files_and_what_is_in_them_can_be_left_out() {
+    let folder = Folder::new().sealing(SOURCE);
+    let folder = folder.with(SOURCE, "prod/app.json", json!({"a": "1"})).with(SOURCE, "test/app.json", json!({"b": "1", "c": "2"}));
+    let _server = Vault::new().folder(folder).v2(TARGET, MOUNT, 0, 0).install();
+    let ids = |skip: Value| copies(json!({"from": "files", "skip": skip})).into_iter().map(|change| change.id).collect::<Vec<_>>();
+    assert_eq!(ids(json!([])).len(), 3);
+    assert_eq!(ids(json!(["prod/", "test/app/c"])), ["target:secret/test/app/b"]);
+}
+
+#[test]
 fn pages_are_whole_and_plans_are_the_same_again() {
     let server = servers().install();
     for number in 0..450 {
@@ -315,6 +352,37 @@ fn policies_are_read_once_for_all_pages_and_only_where_v2_takes_less() {
     fill(&server, "a", &[json!({"a": "1"})]);
     copies(json!({}));
     assert!(!server.requests().iter().any(|line| line.contains("policies")));
+}
+
+#[test]
+fn hundreds_of_policies_over_every_key_are_all_counted_and_no_cursor_is_too_long() {
+    let told = |number: usize| json!([{"path": format!("secret/{}*", "team/".repeat(number % 3)), "rules": ["required_parameters"]}]);
+    let mut server = between_versions();
+    for number in 0..300 {
+        server = server.policy(SOURCE, &format!("policy-with-a-long-name-{number:03}"), told(number));
+    }
+    let server = server.install();
+    for path in ["web", "team/app", "team/team/a", "team/team/b", "team/team/c"] {
+        server.put(SOURCE, MOUNT, path, json!({"a": "1"}));
+    }
+    let pages = planned_pages("copy-kv", &input(json!({})), &[]).expect("pages");
+    // As many bytes as the host takes.
+    assert!(pages.iter().flat_map(|page| &page.rest).all(|cursor| cursor.len() <= 16 * 1024));
+    let changes: Vec<Change> = pages.into_iter().flat_map(|page| page.changes).collect();
+    let counted = |change: &Change| losses(change).into_iter().map(|(_, count)| count).sum::<u32>();
+    let counts: Vec<(&str, u32)> = changes.iter().map(|change| (change.id.as_str(), counted(change))).collect();
+    assert_eq!(
+        counts,
+        [
+            ("target:secret/team/app", 200),
+            ("target:secret/team/team/a", 300),
+            ("target:secret/team/team/b", 300),
+            ("target:secret/team/team/c", 300),
+            ("target:secret/web", 100),
+        ]
+    );
+    let details = |index: usize| &changes[index].losses.last().expect("a loss").detail;
+    assert!(details(1).ends_with("more like these"), "{}", details(1));
 }
 
 #[test]
