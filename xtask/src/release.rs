@@ -12,10 +12,6 @@ use crate::{
     plugins, program,
 };
 
-/// Our own crates. Third-party crates are as in every other build (`Cargo.toml`), so that Wasmtime is not compiled once more.
-const OWN: [&str; 3] = ["cutover-engine", "cutover-runtime", "cutover-cli"];
-/// What is shipped is optimised and does not check itself, but for overflows.
-const SHIPPED: [&str; 2] = ["opt-level=3", "debug-assertions=false"];
 /// The plugins of the archive.
 const PLUGINS: [&str; 2] = ["http-probe.wasm", "vault-migrator.wasm"];
 /// Shells, and where each looks for completions below a prefix.
@@ -29,9 +25,7 @@ const COMPLETIONS: [(&str, &str); 5] = [
 
 /// Builds program and plugins, makes the archive in `target/release-archive`, unpacks it elsewhere and tries it.
 pub(crate) fn make(root: &Path) -> Result<(), Failed> {
-    let settings = OWN.iter().flat_map(|package| SHIPPED.map(|setting| format!("--config=profile.dev.package.{package}.{setting}")));
-    let settings: Vec<String> = settings.collect();
-    program::build(root, &settings.iter().map(String::as_str).collect::<Vec<_>>())?;
+    program::build_shipped(root, &[])?;
     plugins::build(root).and_then(|modules| plugins::pack(root, &modules))?;
     let folder = root.join("target/release-archive");
     let archive = assemble(root, &program::path(root), &folder)?;
