@@ -110,7 +110,7 @@ impl Examined<'_> {
     /// What the role's routes need at the object, and the writes that the kind has there and the role does not ask for.
     fn needs(&self, backend: &dyn Backend, object: &str, ground: &Ground) -> (Needs, Vec<(String, &'static [&'static str])>) {
         let key = object.strip_prefix(&ground.mount).unwrap_or_default().trim_matches('/').to_owned();
-        let variables = Variables::from([("mount".to_owned(), ground.mount.clone()), ("path".to_owned(), key)]);
+        let variables = Variables::from([("mount", ground.mount.clone()), ("path", key)]);
         let mut needs = Needs::new();
         for route in &self.role.routes {
             let Ok(template) = Template::parse(&route.path) else { continue };

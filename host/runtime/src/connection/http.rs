@@ -98,7 +98,7 @@ impl HttpKind {
             Some(path) => format!("unix:{}{}", path.display(), target.base),
             None => target.authority(),
         };
-        let mut fixed = HeaderMap::new();
+        let mut fixed = message::of_every_request(&target.host_header()).map_err(|problem| wrong(problem.to_owned()))?;
         if self.placement == Placement::Header("x-vault-token") {
             // Vault's agents and proxies can be told to refuse requests without it.
             fixed.insert("x-vault-request", HeaderValue::from_static("true"));
@@ -129,7 +129,15 @@ impl HttpKind {
             (limits.first_byte, limits.total) = (timeout, timeout);
         }
         let client = Client::new(dialler, limits);
-        Ok(HttpBackend { authority, table: Arc::clone(&self.table), target, fixed, authorization, placement: self.placement, client })
+        Ok(HttpBackend {
+            authority,
+            table: Arc::clone(&self.table),
+            base: target.base,
+            fixed,
+            authorization,
+            placement: self.placement,
+            client,
+        })
     }
 
     async fn trust(
@@ -213,7 +221,9 @@ enum Authorization {
 struct HttpBackend {
     authority: String,
     table: Arc<KindTable>,
-    target: Target,
+    /// What each path begins with.
+    base: String,
+    /// Headers of every request.
     fixed: HeaderMap,
     authorization: Option<Authorization>,
     placement: Placement,
@@ -260,7 +270,7 @@ impl Backend for HttpBackend {
         Box::pin(async move {
             let owned = self.owned_headers(request.credential.as_deref());
             let owned = owned.map_err(|problem| Code::REQUEST.failure(cutover_engine::FailureCase::InvalidInput, problem))?;
-            let request = message::request(&self.target.base, &self.target.host_header(), owned, request)?;
+            let request = message::request(&self.base, owned, request)?;
             self.client.send(request).await
         })
     }

@@ -4,6 +4,8 @@
 //! as `1.10` or `1e3` come back as another text, although the stored bytes are exact. A plugin sees tokens only, so the
 //! kinds look for it, and tell where these numbers are.
 
+use std::fmt::Display;
+
 use serde_json::Value;
 
 /// Where in the document of a read such numbers are: a JSON array of pointers (RFC 6901); absent if there is none. Of a read
@@ -27,21 +29,23 @@ pub(super) fn before_kv2(document: &Value) -> Option<(String, String)> {
 
 fn header(document: &Value, is_met: fn(&str) -> bool) -> Option<(String, String)> {
     let mut found = Vec::new();
-    search(document, is_met, &mut String::new(), &mut found);
+    search(document, is_met, &mut found);
     (!found.is_empty()).then(|| (INEXACT_HEADER.to_owned(), Value::from(found).to_string()))
 }
 
-fn search(document: &Value, is_met: fn(&str) -> bool, at: &mut String, found: &mut Vec<String>) {
-    let mut below = |name: &str, value: &Value| {
-        let length = at.len();
-        at.push('/');
-        at.push_str(&name.replace('~', "~0").replace('/', "~1"));
-        search(value, is_met, at, found);
-        at.truncate(length);
+/// Adds the pointers of these numbers. They are written from the inside out: most documents have none.
+fn search(document: &Value, is_met: fn(&str) -> bool, found: &mut Vec<String>) {
+    let mut below = |name: &dyn Display, value: &Value| {
+        let first = found.len();
+        search(value, is_met, found);
+        for pointer in &mut found[first..] {
+            let name = name.to_string().replace('~', "~0").replace('/', "~1");
+            *pointer = format!("/{name}{pointer}");
+        }
     };
     match document {
-        Value::Number(number) if is_met(&number.to_string()) => found.push(at.clone()),
-        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| below(&index.to_string(), item)),
+        Value::Number(number) if is_met(number.as_str()) => found.push(String::new()),
+        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| below(&index, item)),
         Value::Object(map) => map.iter().for_each(|(name, value)| below(name, value)),
         Value::Number(_) | Value::Null | Value::Bool(_) | Value::String(_) => {}
     }

@@ -202,7 +202,7 @@ impl Backend for VaultBackend {
                 return Err(Code::REQUEST.failure(FailureCase::InvalidInput, text).into());
             }
             let is_read = request.method == "GET";
-            let is_policy = request.path.object().starts_with("v1/sys/policies/acl/");
+            let is_policy = request.path.segments().iter().take(4).eq(["v1", "sys", "policies", "acl"]);
             // A credential that the plugin was given to try is used as it is.
             let mut response = match &request.credential {
                 Some(_) => self.wire.send(&request).await?,

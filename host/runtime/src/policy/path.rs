@@ -57,6 +57,12 @@ impl RequestPath {
         self.segments.join("/")
     }
 
+    /// Whether [`Self::object`] is this name.
+    #[must_use]
+    pub fn names(&self, object: &str) -> bool {
+        self.segments.iter().map(String::as_str).eq(object.split('/'))
+    }
+
     /// The path to send. Everything but the characters of `pchar` (RFC 3986 section 3.3) is escaped.
     #[must_use]
     pub fn wire(&self) -> String {

@@ -98,7 +98,7 @@ impl KindRoute {
         match (self.ground, ground) {
             (None, _) => {}
             (Some(sort), Some(ground)) if sort == ground.sort => {
-                readings.retain(|variables| variables.get("mount").is_none_or(|mount| *mount == ground.mount));
+                readings.retain(|variables| variables.get("mount").is_none_or(|mount| mount == ground.mount));
             }
             (Some(_), _) => readings.clear(),
         }

@@ -1,11 +1,24 @@
 //! Path templates of routes: a small part of RFC 6570.
 
-use std::collections::BTreeMap;
-
 use super::path::RequestPath;
 
-/// The values of a template's variables, decoded.
-pub type Variables = BTreeMap<String, String>;
+/// The values of a template's variables, decoded, in its order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variables(Vec<(String, String)>);
+
+impl Variables {
+    /// The value of this variable.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl<const N: usize> From<[(&str, String); N]> for Variables {
+    fn from(values: [(&str, String); N]) -> Self {
+        Self(values.map(|(name, value)| (name.to_owned(), value)).into())
+    }
+}
 
 /// A path with variables: `{name}` is one segment or a part of one, `{+name}` any number of whole segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +83,7 @@ impl Template {
     pub fn matches(&self, path: &RequestPath) -> Vec<Variables> {
         let mut out = Vec::new();
         if self.fits(path) {
-            walk(&self.parts, path.segments(), &mut Variables::new(), &mut out);
+            walk(&self.parts, path.segments(), &mut Variables::default(), &mut out);
         }
         out
     }
@@ -84,7 +97,7 @@ impl Template {
     /// The template with its variables filled in, without slashes around it. A missing variable is empty.
     #[must_use]
     pub fn expand(&self, variables: &Variables) -> String {
-        let value = |name: &str| variables.get(name).map_or("", String::as_str);
+        let value = |name: &str| variables.get(name).unwrap_or_default();
         let segments = self.parts.iter().map(|part| match part {
             Part::Literal(text) => text.clone(),
             Part::Variable { prefix, name, suffix } => format!("{prefix}{}{suffix}", value(name)),
@@ -174,19 +187,19 @@ fn walk(parts: &[Part], segments: &[String], variables: &mut Variables, out: &mu
     };
     if let Part::Rest(name) = part {
         for count in (0..=segments.len()).filter(|count| fit(rest, &segments[*count..])) {
-            variables.insert(name.clone(), segments[..count].join("/"));
+            variables.0.push((name.clone(), segments[..count].join("/")));
             walk(rest, &segments[count..], variables, out);
+            variables.0.pop();
         }
-        variables.remove(name);
         return;
     }
     let Some((segment, others)) = segments.split_first() else { return };
     match (part, part.value(segment)) {
         (Part::Literal(text), _) if text == segment => walk(rest, others, variables, out),
         (Part::Variable { name, .. }, Some(value)) => {
-            variables.insert(name.clone(), value.to_owned());
+            variables.0.push((name.clone(), value.to_owned()));
             walk(rest, others, variables, out);
-            variables.remove(name);
+            variables.0.pop();
         }
         _ => {}
     }
@@ -202,7 +215,7 @@ mod tests {
         let found = template.matches(&path);
         assert_eq!(template.fits(&path), !found.is_empty(), "{} {path}", template.as_str());
         let found: Vec<String> =
-            found.iter().map(|vars| vars.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")).collect();
+            found.iter().map(|vars| vars.0.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(found, expected, "{} {path}", template.as_str());
     }
 
@@ -263,8 +276,8 @@ mod tests {
     #[test]
     fn objects_are_filled_in() {
         let object = Template::parse("{mount}/{+path}").expect("a template");
-        let variables = Variables::from([("mount".to_owned(), "kv".to_owned()), ("path".to_owned(), "a/b".to_owned())]);
+        let variables = Variables::from([("mount", "kv".to_owned()), ("path", "a/b".to_owned())]);
         assert_eq!(object.expand(&variables), "kv/a/b");
-        assert_eq!(object.expand(&Variables::from([("mount".to_owned(), "kv".to_owned())])), "kv");
+        assert_eq!(object.expand(&Variables::from([("mount", "kv".to_owned())])), "kv");
     }
 }

@@ -1,7 +1,10 @@
 //! One exchange over a kept or new connection, with its limits, and the line between not sent and lost.
 
 use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
     sync::{Mutex, PoisonError},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -9,12 +12,12 @@ use bytes::Bytes;
 use cutover_engine::FailureCase;
 use http::Request;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::{task::AbortHandle, time::timeout};
+use tokio::time::timeout;
 
 use super::{
-    dial::{Dialler, refused_client},
+    dial::{Dialler, Stream, refused_client},
     message,
 };
 use crate::{
@@ -38,15 +41,42 @@ pub(super) struct Client {
     idle: Mutex<Vec<(Kept, Instant)>>,
 }
 
-/// A connection and the task that drives it; both end together.
+type Wire = Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
+
+/// A connection. Whoever waits for an answer drives it, in the same task: a task of its own would cost two wake-ups of
+/// another thread for each request. Nobody drives it while it is idle.
 struct Kept {
     sender: SendRequest<Full<Bytes>>,
-    task: AbortHandle,
+    /// None once it ended: an ended one must be dropped, or requests that it never took wait forever.
+    wire: Option<Wire>,
 }
 
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Kept {
+    /// Whether the server has not closed it meanwhile, and it takes a request.
+    async fn is_ready(&mut self) -> bool {
+        // One that waits for a request is ready; that the server closed it is only seen by looking.
+        poll_fn(|context| Poll::Ready(advance(&mut self.wire, context))).await;
+        drive(&mut self.wire, self.sender.ready()).await.is_ok() && self.wire.is_some()
+    }
+}
+
+/// Drives a connection until `answer` is there, which hears of the connection's end by itself.
+async fn drive<T>(wire: &mut Option<Wire>, answer: impl Future<Output = T>) -> T {
+    let mut answer = pin!(answer);
+    poll_fn(|context| {
+        // It first hands over what the connection then sends, and takes what the connection has read.
+        if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+            return Poll::Ready(answer);
+        }
+        advance(wire, context);
+        answer.as_mut().poll(context)
+    })
+    .await
+}
+
+fn advance(wire: &mut Option<Wire>, context: &mut Context<'_>) {
+    if wire.as_mut().is_some_and(|wire| Pin::new(wire).poll(context).is_ready()) {
+        *wire = None;
     }
 }
 
@@ -72,14 +102,15 @@ impl Client {
     }
 
     async fn exchange(&self, kept: &mut Kept, request: Request<Full<Bytes>>) -> Result<WireResponse, SendError> {
-        let head = timeout(self.limits.first_byte, kept.sender.try_send_request(request)).await;
+        let Kept { sender, wire } = kept;
+        let head = timeout(self.limits.first_byte, drive(wire, sender.try_send_request(request))).await;
         let head = head.map_err(|_| lost("no answer began within the time limit"))?;
         let response = head.map_err(|mut error| {
             let unsent = error.take_message().is_some();
             self.broken(unsent, error.error())
         })?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, self.limits.body).collect().await.map_err(|error| {
+        let body = drive(wire, Limited::new(body, self.limits.body).collect()).await.map_err(|error| {
             let what = if error.is::<LengthLimitError>() { "the answer's body is over the size limit" } else { "the answer broke off" };
             lost(what)
         })?;
@@ -107,17 +138,14 @@ impl Client {
     async fn connect(&self) -> Result<Kept, SendError> {
         let stream = self.dialler.dial().await?;
         let handshake = Builder::new().max_headers(MAX_HEADERS).max_header_size(MAX_HEAD).handshake(TokioIo::new(stream)).await;
-        let (sender, connection) = handshake.map_err(|error| self.broken(true, &error))?;
-        // Errors reach the request that is waiting; nobody else needs them.
-        let task = tokio::spawn(async move { drop(connection.await) }).abort_handle();
-        Ok(Kept { sender, task })
+        let (sender, wire) = handshake.map_err(|error| self.broken(true, &error))?;
+        Ok(Kept { sender, wire: Some(wire) })
     }
 
     async fn take(&self) -> Option<Kept> {
         loop {
             let (mut kept, since) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            let alive = since.elapsed() < IDLE && !kept.sender.is_closed();
-            if alive && matches!(timeout(Duration::from_secs(1), kept.sender.ready()).await, Ok(Ok(()))) {
+            if since.elapsed() < IDLE && matches!(timeout(Duration::from_secs(1), kept.is_ready()).await, Ok(true)) {
                 return Some(kept);
             }
         }
@@ -125,7 +153,9 @@ impl Client {
 
     fn keep(&self, kept: Kept) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < MAX_IDLE && !kept.sender.is_closed() {
+        // What was closed meanwhile would hold its socket.
+        idle.retain(|(_, since)| since.elapsed() < IDLE);
+        if idle.len() < MAX_IDLE && kept.wire.is_some() {
             idle.push((kept, Instant::now()));
         }
     }
@@ -133,4 +163,35 @@ impl Client {
 
 fn lost(text: &str) -> SendError {
     SendError::Lost { text: text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_a_closing_connection_never_took_comes_back() {
+        let (ours, mut theirs) = tokio::io::duplex(4_096);
+        let ours: Box<dyn Stream> = Box::new(ours);
+        let (sender, wire) = Builder::new().handshake(TokioIo::new(ours)).await.expect("a connection");
+        let mut kept = Kept { sender, wire: Some(wire) };
+        let request = || Request::get("/").header("host", "x").body(Full::new(Bytes::new())).expect("a request");
+        let answer = async {
+            assert!(theirs.read(&mut [0; 1_024]).await.expect("it writes") > 0);
+            theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("it reads");
+        };
+        let first = async {
+            let sent = drive(&mut kept.wire, kept.sender.try_send_request(request())).await.expect("an answer");
+            sent.into_body().collect().await.expect("a body");
+        };
+        tokio::join!(answer, first);
+        assert!(kept.is_ready().await);
+        // The server closes it after the last look and before the request is taken.
+        drop(theirs);
+        let mut error = drive(&mut kept.wire, kept.sender.try_send_request(request())).await.expect_err("nobody answers");
+        assert!(error.take_message().is_some(), "it was not sent");
+        assert!(kept.wire.is_none() && !kept.is_ready().await);
+    }
 }

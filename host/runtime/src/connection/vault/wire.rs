@@ -26,6 +26,8 @@ const FIRST_PAUSE: u64 = 1_000;
 const MAX_PAUSE: u64 = 16_000;
 /// Requests that were blocked together come back so many milliseconds apart.
 const SPREAD: u64 = 25;
+/// The path of the server's health, which says 429 for a standby.
+const HEALTH: &str = "v1/sys/health";
 /// How often a request may be passed on from standby to active node.
 const MAX_HOPS: usize = 2;
 
@@ -73,8 +75,7 @@ impl Wire {
         loop {
             self.wait_while_blocked(begun).await?;
             let response = self.pass_on(request).await?;
-            // Health says 429 for a standby.
-            if response.status != 429 || request.path.object() == "v1/sys/health" {
+            if response.status != 429 || request.path.names(HEALTH) {
                 return self.taken(request, response).await;
             }
             let now = self.clock.now();
@@ -89,7 +90,7 @@ impl Wire {
 
     /// Whether the server can work now.
     pub(super) async fn health(&self) -> Result<(), Failure> {
-        match self.bare.send(WireRequest::of_host("GET", path("/v1/sys/health"))).await {
+        match self.bare.send(WireRequest::of_host("GET", path(&format!("/{HEALTH}")))).await {
             Ok(response) => match standing::problem(response.status) {
                 None => Ok(()),
                 Some(problem) => Err(self.state(&problem)),
@@ -152,7 +153,7 @@ impl Wire {
     async fn taken(&self, request: &WireRequest, response: WireResponse) -> Result<WireResponse, SendError> {
         let reads = matches!(request.method.as_str(), "GET" | "LIST" | "HEAD");
         match response.status {
-            _ if request.path.object() == "v1/sys/health" => Ok(response),
+            _ if request.path.names(HEALTH) => Ok(response),
             503 if says(&response, "sealed") => {
                 let problem = self.health().await.err();
                 Err(problem.unwrap_or_else(|| self.state("was sealed just now")).into())
