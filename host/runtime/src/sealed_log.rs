@@ -119,6 +119,8 @@ pub struct SealedLog {
     reserve: Arc<Reserve>,
     writer: Box<dyn AppendFile>,
     reader: Box<dyn ReadAt>,
+    /// Held by one sync after the other: none may say that all is durable while another still makes it so.
+    syncing: Mutex<()>,
     inner: Mutex<Inner>,
 }
 
@@ -162,7 +164,7 @@ impl SealedLog {
         let reader = disk.open_read(path).map_err(DiskError::io("open", path))?;
         let inner = Inner { index: scan.index, pending: Vec::new(), written: scan.end, dirty: false, failed: None, damaged: None };
         let (path, run, inner) = (path.to_owned(), run.clone(), Mutex::new(inner));
-        Ok((Self { disk, path, run, key, entropy, reserve, writer, reader, inner }, torn))
+        Ok((Self { disk, path, run, key, entropy, reserve, writer, reader, syncing: Mutex::default(), inner }, torn))
     }
 
     /// Encrypts and adds a payload. It is durable after the next sync of the journal, or [`SealedLog::sync`].
@@ -227,6 +229,7 @@ impl SealedLog {
 
     /// Makes every entry durable that was appended before. Blocks; the journal calls it before it writes its own records.
     pub fn sync(&self) -> Result<(), DiskError> {
+        let _turn = self.syncing.lock().expect("no thread panics while it syncs");
         let mut inner = self.inner();
         if let Some(error) = &inner.failed {
             return Err(error.clone());

@@ -46,14 +46,25 @@ pub(crate) fn etag(present: &Present) -> String {
     present.etag.clone().unwrap_or_else(|| fingerprint(&present.value))
 }
 
-/// The names in a folder, folders with a slash at the end, in byte order; none if there is no such folder.
-pub(crate) fn list(role: &str, folder: &str) -> Result<Option<Vec<String>>, Failure> {
+/// What is in a folder, in byte order.
+pub(crate) struct Names {
+    /// Files, and folders with a slash at the end.
+    pub(crate) keys: Vec<String>,
+    /// What is there and cannot be asked for, such as links.
+    pub(crate) others: Vec<String>,
+}
+
+/// The names in a folder; none if there is no such folder.
+pub(crate) fn list(role: &str, folder: &str) -> Result<Option<Names>, Failure> {
     let what = format!("list {role}:{folder}");
     let Some(present) = Request::list(folder).send(role)?.present(&what)? else { return Ok(None) };
-    let names = present.value["keys"].as_array().ok_or_else(|| Failure::internal(format!("{what}: no `keys` in the answer")))?;
-    let mut names: Vec<String> = names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-    names.sort_unstable();
-    Ok(Some(names))
+    let names = |member: &str| {
+        let mut names: Vec<String> = present.value[member].as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        names.sort_unstable();
+        Some(names)
+    };
+    let keys = names("keys").ok_or_else(|| Failure::internal(format!("{what}: no `keys` in the answer")))?;
+    Ok(Some(Names { keys, others: names("others").unwrap_or_default() }))
 }
 
 /// Writes a document, or removes the file, if what is there is still `prior`.

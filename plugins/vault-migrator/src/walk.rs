@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use cutover_plugin::{Failure, log, sealed::Form};
 
 use crate::{
-    folder,
+    folder::{self, Names},
     name::{FileName, is_aside},
 };
 
@@ -27,7 +27,13 @@ fn descend(
     from: &str,
     visit: &mut impl FnMut(&str, Form) -> Result<ControlFlow<()>, Failure>,
 ) -> Result<ControlFlow<()>, Failure> {
-    let names = folder::list(role, folder)?.ok_or_else(|| Failure::not_found(format!("there is no folder {role}:{folder}")))?;
+    let Names { keys: names, others } =
+        folder::list(role, folder)?.ok_or_else(|| Failure::not_found(format!("there is no folder {role}:{folder}")))?;
+    for path in others.iter().map(|name| format!("{folder}{name}")) {
+        if path.starts_with(prefix) && path.as_str() >= from {
+            log::warn(&format!("{role}:{path} is left out: it is a link or no file"));
+        }
+    }
     let paths = || {
         names
             .iter()

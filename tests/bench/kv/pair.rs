@@ -46,6 +46,18 @@ pub(crate) struct Took {
     pub(crate) peak: f64,
 }
 
+impl Took {
+    /// The middle between two measurements of the same.
+    pub(crate) fn mean(self, other: Self) -> Self {
+        Self {
+            wall: (self.wall + other.wall) / 2,
+            own: (self.own + other.own) / 2,
+            servers: (self.servers + other.servers) / 2,
+            peak: f64::midpoint(self.peak, other.peak),
+        }
+    }
+}
+
 impl Pair {
     /// So many secrets with so many versions on the old server.
     pub(crate) fn new(keys: usize, versions: usize, audited: bool) -> Self {

@@ -49,7 +49,7 @@ impl Default for FileKind {
         moving.object_query = Some("to");
         let routes = vec![
             KindRoute::new("GET", "/{+path}", RouteClass::Read),
-            KindRoute::new("LIST", "/{+path}", RouteClass::Read).public(&["/keys"]),
+            KindRoute::new("LIST", "/{+path}", RouteClass::Read).public(&["/keys", "/others"]),
             KindRoute::new("PUT", "/{+path}", RouteClass::Write),
             KindRoute::new("DELETE", "/{+path}", RouteClass::Write),
             moving,
@@ -253,10 +253,16 @@ impl Files {
 
     fn list(&self, path: &[String]) -> Result<WireResponse, FolderError> {
         let Some(mut names) = self.folder.list(path)? else { return Ok(status(404)) };
-        names.retain(|name| !name.starts_with('.') || Format::of(name).form == Some(Form::Dotenv));
+        let is_shown = |name: &String| !name.starts_with('.') || Format::of(name).form == Some(Form::Dotenv);
+        names.keys.retain(is_shown);
+        names.others.retain(is_shown);
         let mut response = status(200);
-        response.bytes = names.iter().map(|name| name.len() as u64).sum();
-        response.body = WireResponseBody::Json(json!({ "keys": names }));
+        response.bytes = names.keys.iter().chain(&names.others).map(|name| name.len() as u64).sum();
+        let mut body = json!({ "keys": names.keys });
+        if !names.others.is_empty() {
+            body["others"] = json!(names.others);
+        }
+        response.body = WireResponseBody::Json(body);
         Ok(response)
     }
 

@@ -86,6 +86,15 @@ impl From<Errno> for FolderError {
     }
 }
 
+/// The names in a folder, sorted.
+#[derive(Default)]
+pub(super) struct Names {
+    /// Files, and folders with a slash at the end.
+    pub(super) keys: Vec<String>,
+    /// What is neither, such as links, and names that are no UTF-8, as far as they can be told: nothing of it can be asked for.
+    pub(super) others: Vec<String>,
+}
+
 impl Folder {
     /// Opens the root; its own path may have links, they are the operator's.
     pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
@@ -120,25 +129,29 @@ impl Folder {
         Ok(Some(Stored { bytes, stamp: stamp(&stat) }))
     }
 
-    /// The names in a folder, sorted, folders with a slash at the end; none if it does not exist. Links and special files are left out.
-    pub(super) fn list(&self, path: &[String]) -> Result<Option<Vec<String>>, FolderError> {
+    /// The names in a folder; none if it does not exist.
+    pub(super) fn list(&self, path: &[String]) -> Result<Option<Names>, FolderError> {
         let Some(folder) = self.walk(path, false)? else { return Ok(None) };
-        let mut names = Vec::new();
+        let mut names = Names::default();
         for entry in Dir::read_from(&folder)? {
             let entry = entry?;
-            // A name that is no UTF-8 cannot be asked for.
-            let Ok(name) = entry.file_name().to_str() else { continue };
+            let Ok(name) = entry.file_name().to_str() else {
+                names.others.push(entry.file_name().to_string_lossy().into_owned());
+                continue;
+            };
             if name == "." || name == ".." || name.ends_with(TEMPORARY) {
                 continue;
             }
             match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-                Ok(FileType::RegularFile) => names.push(name.to_owned()),
-                Ok(FileType::Directory) => names.push(format!("{name}/")),
-                Ok(_) | Err(Errno::NOENT) => {}
+                Ok(FileType::RegularFile) => names.keys.push(name.to_owned()),
+                Ok(FileType::Directory) => names.keys.push(format!("{name}/")),
+                Ok(_) => names.others.push(name.to_owned()),
+                Err(Errno::NOENT) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
-        names.sort_unstable();
+        names.keys.sort_unstable();
+        names.others.sort_unstable();
         Ok(Some(names))
     }
 

@@ -202,7 +202,10 @@ async fn names_are_listed_without_hidden_and_temporary_files() {
     fs::create_dir_all(place.path().join("sub/deep")).expect("a folder");
     fs::create_dir(place.path().join(".git")).expect("a folder");
     symlink("/etc/passwd", place.path().join("link.json")).expect("a link");
-    assert_eq!(place.ask("LIST /", &[], None).await.expect("a list").2, r#"{"keys":[".env","a.env","b.json","sub/"]}"#);
+    assert_eq!(
+        place.ask("LIST /", &[], None).await.expect("a list").2,
+        r#"{"keys":[".env","a.env","b.json","sub/"],"others":["link.json"]}"#
+    );
     assert_eq!(place.ask("LIST /sub/", &[], None).await.expect("a list").2, r#"{"keys":["deep/"]}"#);
     assert_eq!(place.status("LIST /none/", &[], None).await, 404);
     assert_eq!(place.status("LIST /a.env/", &[], None).await, 404);
