@@ -90,12 +90,18 @@ impl Terminal {
     }
 }
 
-#[test]
-fn t_tells_where_the_run_stands() {
+/// A run that waits at its gate and takes keys.
+fn at_its_gate(is_job: bool) -> (Site, Terminal) {
     let site = Site::with("", "", "", GATE);
-    let mut terminal = Terminal::with(&site, "run w.toml --yes --max-wait 2h", false);
+    let mut terminal = Terminal::with(&site, "run w.toml --yes --max-wait 2h", is_job);
     terminal.wait_for_keys();
     terminal.read_until("soak");
+    (site, terminal)
+}
+
+#[test]
+fn t_tells_where_the_run_stands() {
+    let (_site, mut terminal) = at_its_gate(false);
     terminal.press(b'x');
     terminal.press(b't');
     terminal.read_until("status of run");
@@ -110,10 +116,7 @@ fn t_tells_where_the_run_stands() {
 
 #[test]
 fn ctrl_z_leaves_the_terminal_as_it_was_and_the_run_goes_on_in_the_foreground() {
-    let site = Site::with("", "", "", GATE);
-    let mut terminal = Terminal::with(&site, "run w.toml --yes --max-wait 2h", true);
-    terminal.wait_for_keys();
-    terminal.read_until("soak");
+    let (_site, mut terminal) = at_its_gate(true);
     terminal.press(CTRL_Z);
     terminal.read_until("left with ");
     assert!(terminal.is_as_before());
