@@ -171,13 +171,16 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_request_that_a_closing_connection_never_took_comes_back() {
+    fn request() -> Request<Full<Bytes>> {
+        Request::get("/").header("host", "x").body(Full::new(Bytes::new())).expect("a request")
+    }
+
+    /// A connection after its first answer, and the server's end.
+    async fn used() -> (Kept, tokio::io::DuplexStream) {
         let (ours, mut theirs) = tokio::io::duplex(4_096);
         let ours: Box<dyn Stream> = Box::new(ours);
         let (sender, wire) = Builder::new().handshake(TokioIo::new(ours)).await.expect("a connection");
         let mut kept = Kept { sender, wire: Some(wire) };
-        let request = || Request::get("/").header("host", "x").body(Full::new(Bytes::new())).expect("a request");
         let answer = async {
             assert!(theirs.read(&mut [0; 1_024]).await.expect("it writes") > 0);
             theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("it reads");
@@ -188,10 +191,23 @@ mod tests {
         };
         tokio::join!(answer, first);
         assert!(kept.is_ready().await);
+        (kept, theirs)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_a_closing_connection_never_took_comes_back() {
+        let (mut kept, theirs) = used().await;
         // The server closes it after the last look and before the request is taken.
         drop(theirs);
         let mut error = drive(&mut kept.wire, kept.sender.try_send_request(request())).await.expect_err("nobody answers");
         assert!(error.take_message().is_some(), "it was not sent");
         assert!(kept.wire.is_none() && !kept.is_ready().await);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_while_nobody_drove_it_is_not_ready() {
+        let (mut kept, theirs) = used().await;
+        drop(theirs);
+        assert!(!kept.is_ready().await);
     }
 }
