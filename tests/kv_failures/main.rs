@@ -1,5 +1,7 @@
 //! The shipped workflows between real servers, and what goes wrong on the way: the program, the plugin, the policies.
 
+mod choices;
+mod cluster;
 mod foreign;
 mod killed;
 mod limits;

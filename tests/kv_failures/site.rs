@@ -52,9 +52,16 @@ impl Site {
 
     /// Gives a variable a token that has a shipped policy and nothing else.
     pub(crate) fn token(&mut self, server: &OpenBao, variable: &'static str, policy: &str) {
-        let rules = std::fs::read_to_string(root().join("workflows/policies").join(format!("{policy}.hcl"))).expect("a shipped policy");
-        server.policy(policy, &rules);
-        let wish = serde_json::json!({"policies": [policy], "no_default_policy": true, "ttl": LIFE});
+        self.token_of(server, variable, &[policy]);
+    }
+
+    /// The same with several policies.
+    pub(crate) fn token_of(&mut self, server: &OpenBao, variable: &'static str, policies: &[&str]) {
+        for policy in policies {
+            let rules = std::fs::read_to_string(root().join("workflows/policies").join(format!("{policy}.hcl"))).expect("a shipped policy");
+            server.policy(policy, &rules);
+        }
+        let wish = serde_json::json!({"policies": policies, "no_default_policy": true, "ttl": LIFE});
         let made = server.must("POST", "/v1/auth/token/create", wish);
         self.variables.insert(variable, made["auth"]["client_token"].as_str().expect("a token").to_owned());
     }
@@ -80,6 +87,13 @@ impl Site {
         let text = std::fs::read_to_string(&path).expect("a workflow");
         assert!(text.contains(from), "`{from}` is not in {text}");
         std::fs::write(path, text.replace(from, to)).expect("written");
+    }
+
+    /// Adds to the end of the workflow.
+    pub(crate) fn append(&self, text: &str) {
+        let path = self.path(self.workflow);
+        let before = std::fs::read_to_string(&path).expect("a workflow");
+        std::fs::write(path, before + text).expect("written");
     }
 
     /// From now on the application counts its failures so, each time that it is asked.

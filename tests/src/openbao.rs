@@ -125,23 +125,7 @@ impl OpenBao {
     }
 
     fn try_on_disk(program: &Path) -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = two_free_ports();
-        let data = folder.path().join("data");
-        let config = format!(
-            "api_addr = \"http://127.0.0.1:{port}\"\ncluster_addr = \"http://127.0.0.1:{}\"\n\
-             storage \"raft\" {{\n path = \"{}\"\n node_id = \"one\"\n}}\n\
-             listener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n tls_disable = true\n}}\n",
-            port + 1,
-            data.display()
-        );
-        std::fs::create_dir(&data).expect("a folder");
-        std::fs::write(folder.path().join("server.hcl"), config).expect("a file");
-        let child = Mutex::new(spawn_on_disk(program, folder.path()));
-        let mut server = Self { child, folder, port, tls: false, unseal_key: String::new() };
-        if !server.listens() {
-            return None;
-        }
+        let mut server = Self::try_sealed(program, "one", "")?;
         let made = server.must("PUT", "/v1/sys/init", json!({"secret_shares": 1, "secret_threshold": 1}));
         made["keys_base64"][0].as_str().expect("a key").clone_into(&mut server.unseal_key);
         server.unseal();
@@ -154,6 +138,51 @@ impl OpenBao {
             std::thread::sleep(Duration::from_millis(50));
         }
         Some(server)
+    }
+
+    /// One more node of this one's cluster, with a vote, unsealed: a standby.
+    ///
+    /// # Panics
+    /// If it does not start, or has no vote after a minute.
+    #[must_use]
+    pub fn joined(&self, node: &str) -> Self {
+        let program = Self::program();
+        let join = format!(" retry_join {{\n  leader_api_addr = \"{}\"\n }}\n", self.url());
+        let mut server = (0..5).find_map(|_| Self::try_sealed(&program, node, &join)).expect("OpenBao does not start");
+        self.unseal_key.clone_into(&mut server.unseal_key);
+        let until = |done: &dyn Fn() -> bool| {
+            let begun = Instant::now();
+            while !done() {
+                assert!(begun.elapsed() < START, "the node `{node}` does not join");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        };
+        // It can only be opened once it has heard from the others.
+        until(&|| server.ask("PUT", "/v1/sys/unseal", json!({"key": server.unseal_key})).body["sealed"] == false);
+        until(&|| {
+            let known = self.must("GET", "/v1/sys/storage/raft/configuration", Value::Null);
+            let servers = known["data"]["config"]["servers"].as_array().cloned().unwrap_or_default();
+            servers.iter().any(|known| known["node_id"] == node && known["voter"] == true)
+        });
+        server
+    }
+
+    fn try_sealed(program: &Path, node: &str, join: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = two_free_ports();
+        let data = folder.path().join("data");
+        let config = format!(
+            "api_addr = \"http://127.0.0.1:{port}\"\ncluster_addr = \"http://127.0.0.1:{}\"\n\
+             storage \"raft\" {{\n path = \"{}\"\n node_id = \"{node}\"\n{join}}}\n\
+             listener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n tls_disable = true\n}}\n",
+            port + 1,
+            data.display()
+        );
+        std::fs::create_dir(&data).expect("a folder");
+        std::fs::write(folder.path().join("server.hcl"), config).expect("a file");
+        let child = Mutex::new(spawn_on_disk(program, folder.path()));
+        let server = Self { child, folder, port, tls: false, unseal_key: String::new() };
+        server.listens().then_some(server)
     }
 
     /// Ends the process at once, as a power failure would.

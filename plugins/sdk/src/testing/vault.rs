@@ -57,6 +57,7 @@ pub struct Vault {
     broken: Vec<(String, u16)>,
     policies: BTreeMap<(String, String), Value>,
     unnumbered: BTreeSet<String>,
+    date: Option<String>,
 }
 
 impl Vault {
@@ -278,6 +279,11 @@ impl Server {
     /// Milliseconds since the Unix epoch.
     pub fn now(&self) -> u64 {
         self.vault().now
+    }
+
+    /// From now on answers of mounts say this date (RFC 9110 section 6.6.1).
+    pub fn dated(&self, date: impl Into<String>) {
+        self.vault().date = Some(date.into());
     }
 
     /// Lets time pass.

@@ -31,7 +31,8 @@ pub(crate) fn apply(context: &Context, copied: &CopiedKv, pre_image: Option<&Val
             Kind::V1 => single::apply(copied, &wanted, &found, pre_image, memo)?,
             Kind::V2 => {
                 refuse_foreign(copied, &wanted, found.history.as_ref(), pre_image, memo)?;
-                write(context, copied, &wanted, found.history.as_ref())?;
+                // What a timer of the source has left is counted by the source's clock, whatever this machine's says.
+                write(source.read_at.unwrap_or(context.now), copied, &wanted, found.history.as_ref())?;
             }
         }
     }
@@ -42,14 +43,14 @@ pub(crate) fn apply(context: &Context, copied: &CopiedKv, pre_image: Option<&Val
     Ok(Progress::Done(Some(done)))
 }
 
-fn write(context: &Context, copied: &CopiedKv, wanted: &Wanted, present: Option<&History>) -> Result<(), Failure> {
+fn write(now: u64, copied: &CopiedKv, wanted: &Wanted, present: Option<&History>) -> Result<(), Failure> {
     let current = present.map_or(0, |history| history.current);
     let fresh = wanted.slots.range(current + 1..).count();
     let changes = wanted.slots.values().any(|slot| !matches!(slot, Slot::Value { deletion: None, .. }));
     let mut writing = Writing {
         copied,
         wanted,
-        now: context.now,
+        now,
         settings: present.map(|history| history.settings.clone()),
         metadata_number: present.map_or(copied.to_limits.metadata_cas.map(|_| 0), History::metadata_number),
     };

@@ -40,7 +40,7 @@ pub(crate) fn operation() -> Operation {
     Operation::retire(NAME, "removes copied keys from the source for good: the way back ends").role(source).irreversible()
 }
 
-/// One change per key of the linked retirements or copies. The cursor is the number of links that earlier pages saw.
+/// One change per key of the linked retirements, or of the linked copies of v1 keys. The cursor is the number of links that earlier pages saw.
 pub(crate) fn plan(linked: &[Change], cursor: Option<&str>) -> Result<Page, Failure> {
     let mut changes: Vec<Change> = Vec::new();
     let mut requests = 0;
@@ -51,7 +51,13 @@ pub(crate) fn plan(linked: &[Change], cursor: Option<&str>) -> Result<Page, Fail
         let (key, kind, seen) = match link.instruction()? {
             Instruction::RetireKv(retired) => (retired.key, Kind::V2, Some(retired.seen)),
             Instruction::CopyKv(copied) => match copied.origin {
-                Origin::Versioned(key) => (key, Kind::V2, None),
+                Origin::Versioned(key) => {
+                    let text = format!(
+                        "{SOURCE}:{} has versions: retire it first, with proof that it can be read no more, and link `{NAME}` to that `retire-kv`",
+                        key.full()
+                    );
+                    return Err(Failure::invalid_input(text));
+                }
                 Origin::Single(key) => (key, Kind::V1, None),
                 Origin::File(_) => return Err(Failure::invalid_input("the copies are of files: delete these with `destroy-files`")),
             },

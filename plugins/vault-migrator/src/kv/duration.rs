@@ -1,5 +1,7 @@
 //! Durations and times as Vault and `OpenBao` write them.
 
+use std::time::UNIX_EPOCH;
+
 /// The seconds of a Go duration such as `3h25m19s` or `0s`, rounded up; none if it is none or negative.
 pub(crate) fn seconds(text: &str) -> Option<u64> {
     const UNITS: [(&str, f64); 7] = [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("h", 3_600.0), ("m", 60.0), ("s", 1.0)];
@@ -33,6 +35,12 @@ pub(crate) fn epoch_millis(text: &str) -> Option<u64> {
     u64::try_from(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + millis).ok()
 }
 
+/// Milliseconds since the Unix epoch of a date of HTTP (RFC 9110 section 5.6.7), which has whole seconds; none if it is none.
+pub(crate) fn http_millis(text: &str) -> Option<u64> {
+    let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +60,7 @@ mod tests {
         assert_eq!(epoch_millis("2026-11-22T05:30:21.847693246Z"), Some(1_795_325_421_847));
         assert_eq!(epoch_millis("2024-02-29T12:00:00.5Z"), Some(1_709_208_000_500));
         assert!(["", "2026", "2026-11-22T05:30:21+01:00"].iter().all(|text| epoch_millis(text).is_none()));
+        assert_eq!(http_millis("Sun, 22 Nov 2026 05:30:21 GMT"), Some(1_795_325_421_000));
+        assert_eq!(http_millis("2026-11-22T05:30:21Z"), None);
     }
 }

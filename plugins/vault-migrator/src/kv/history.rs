@@ -37,6 +37,8 @@ pub(crate) struct History {
     pub(crate) versions: BTreeMap<u64, Version>,
     /// What was read of its metadata; null for a document without.
     facts: Value,
+    /// When it was read, by the clock of its server, in milliseconds since the Unix epoch; none if the server does not say.
+    pub(crate) read_at: Option<u64>,
     /// Where numbers are that KV v2 does not keep: see [`number`].
     pub(crate) inexact: Vec<String>,
 }
@@ -88,12 +90,12 @@ impl History {
 
     /// Reads a key if it has no more versions than this.
     pub(crate) fn read_up_to(role: &str, key: &Key, most: usize) -> Result<Reading, Failure> {
-        let Some(metadata) = store::metadata(role, key)? else { return Ok(Reading::Absent) };
+        let Some((metadata, read_at)) = store::dated_metadata(role, key)? else { return Ok(Reading::Absent) };
         let versions = versions(&metadata, role, key)?;
         if versions.len() > most {
             return Ok(Reading::TooMany(versions.len()));
         }
-        let mut history = Self::of(&metadata);
+        let mut history = Self { read_at, ..Self::of(&metadata) };
         for (number, facts) in versions {
             let version = if facts["destroyed"] == true { Version::Destroyed } else { history.version(role, key, number)? };
             history.versions.insert(number, version);
@@ -106,7 +108,7 @@ impl History {
     pub(crate) fn single(value: Value, inexact: Vec<String>) -> Self {
         let facts = json!({ "single": value });
         let versions = BTreeMap::from([(1, Version::Live { value, deletion: None })]);
-        Self { settings: Settings::default(), current: 1, versions, facts, inexact }
+        Self { settings: Settings::default(), current: 1, versions, facts, read_at: None, inexact }
     }
 
     /// The value that a read without a number gives; none if it gives none.

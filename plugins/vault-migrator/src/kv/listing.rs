@@ -34,6 +34,9 @@ const MISSED_BYTES: usize = 256;
 /// Bytes of all portions of one page, after which it ends. The host takes pages of 4 MiB.
 const PAGE_BYTES: usize = 1024 * 1024;
 
+/// Unreadable names that a refusal gives; it counts the others.
+const REFUSED: usize = 20;
+
 /// Lists after which a page ends, with room below what the host allows one call for the folders above its last key.
 const LISTS: u32 = 600;
 
@@ -135,7 +138,9 @@ impl Listing<'_> {
                 }
                 Met::Key(path) => self.add(path)?,
                 Met::NotAddressable(path) => self.miss(path),
-                Met::Unreadable(path) => unreadable.push(format!("{path}*")),
+                // Nothing would be left beside it.
+                Met::Unreadable(path) if input.prefix.starts_with(path) => return Err(not_listable(mount, infix, path)),
+                Met::Unreadable(path) => unreadable.push(path.to_owned()),
             }
             Ok(ControlFlow::Continue(()))
         })?;
@@ -214,8 +219,22 @@ impl Listing<'_> {
     }
 }
 
-/// What may not be read is never taken for empty.
+/// What may not be read is never taken for empty. Folders end in `/`.
 pub(super) fn refused(unreadable: &[String]) -> Failure {
-    let text = listed(unreadable, unreadable.len());
-    Failure::denied(format!("{SOURCE} has secrets that this token may not read: {text}; name them in `skip` to leave them out"))
+    let quoted: Vec<String> = unreadable.iter().map(|path| json!(path).to_string()).collect();
+    let named = quoted.iter().take(REFUSED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = match quoted.len().saturating_sub(REFUSED) {
+        0 => String::new(),
+        more => format!(" and {more} more here"),
+    };
+    Failure::denied(format!(
+        "{SOURCE} has secrets that this token may not read: {named}{more}; let it read them, or leave out whatever begins with one of \
+         these: skip = [{named}]"
+    ))
+}
+
+/// The folder that all secrets of the step are in may not be listed.
+fn not_listable(mount: &Mount, infix: &str, folder: &str) -> Failure {
+    let path = format!("{}/{infix}{}{folder}", mount.name, if infix.is_empty() { "" } else { "/" });
+    Failure::denied(format!("{SOURCE} may not be listed: the token needs the capability `list` on {}", json!(path)))
 }

@@ -3,7 +3,7 @@
 use cutover_plugin::{Failure, Request, Response};
 use serde_json::{Value, json};
 
-use super::key::Key;
+use super::{duration, key::Key};
 
 /// How the three requests differ that change the state of versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +25,15 @@ impl Verb {
 
 /// The metadata document of a v2 key; none if there is no key.
 pub(crate) fn metadata(role: &str, key: &Key) -> Result<Option<Value>, Failure> {
-    let what = format!("read the metadata of {role}:{}", key.full());
-    Ok(Request::get(&path(key, "metadata")).send(role)?.present(&what)?.map(|present| present.value["data"].clone()))
+    Ok(dated_metadata(role, key)?.map(|(metadata, _)| metadata))
+}
+
+/// The metadata document of a v2 key, and when the server read it by its own clock, in milliseconds since the Unix epoch.
+pub(crate) fn dated_metadata(role: &str, key: &Key) -> Result<Option<(Value, Option<u64>)>, Failure> {
+    let response = Request::get(&path(key, "metadata")).send(role)?;
+    let at = response.header("date").and_then(duration::http_millis);
+    let present = response.present(&format!("read the metadata of {role}:{}", key.full()))?;
+    Ok(present.map(|present| (present.value["data"].clone(), at)))
 }
 
 /// What one version of a v2 key answers.

@@ -17,7 +17,7 @@ use super::{
 pub(crate) struct Writing<'w> {
     pub(crate) copied: &'w CopiedKv,
     pub(crate) wanted: &'w Wanted,
-    /// Milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch, by the clock that the source's timers have.
     pub(crate) now: u64,
     /// Settings that the key has at the moment; none before there is a key.
     pub(crate) settings: Option<Settings>,

@@ -37,7 +37,8 @@ pub(super) fn table() -> KindTable {
         unlisted: Unlisted::Refused,
         // Also wrapping, forwarding and policy overrides: headers that change what a request means.
         owned_headers: &["x-vault-", "x-bao-"],
-        public_headers: &["content-type", "retry-after", INEXACT_HEADER, CONSTRAINTS_HEADER],
+        // `date`: how long a timer still runs is counted by the clock of the server that set it.
+        public_headers: &["content-type", "date", "retry-after", INEXACT_HEADER, CONSTRAINTS_HEADER],
     }
 }
 

@@ -27,7 +27,9 @@ impl Vault {
         }
         let Some(path) = path.strip_prefix("v1/") else { return self.folder.answer(role, request) };
         if matches!(request.method.as_str(), "GET" | "LIST") {
-            return Ok(self.read(role, path, request));
+            let mut response = self.read(role, path, request);
+            response.headers.extend(self.date.iter().map(|date| ("date".to_owned(), date.clone())));
+            return Ok(response);
         }
         self.now += 1;
         self.writes += 1;

@@ -1,5 +1,7 @@
 //! Kinds of keys that other copy tools lose, and the list of losses.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use super::*;
 
 #[test]
@@ -63,6 +65,24 @@ fn scheduled_versions_keep_the_time_they_have_left() {
     assert_eq!(shown(&server, TARGET, "k").iter().map(|version| version.1).collect::<Vec<_>>(), ["live", "scheduled", "live"]);
     server.wait(95_000);
     assert_eq!(shown(&server, TARGET, "k").iter().map(|version| version.1).collect::<Vec<_>>(), ["live", "deleted", "live"]);
+}
+
+#[test]
+fn what_a_timer_has_left_is_counted_by_the_clock_of_its_server() {
+    let server = servers().install();
+    fill(&server, "k", &[json!({"a": "1"}), json!({"a": "2"})]);
+    server.change(SOURCE, MOUNT, "k", |stored, now| stored.schedule(2, now + 90_000));
+    let change = &copies(json!({}))[0];
+    server.dated(httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(server.now())));
+    // This machine's clock is an hour ahead of both servers.
+    let ahead = Context { now: server.now() + 3_600_000, ..Context::default() };
+    let before = captured(change);
+    VaultMigrator::apply(&ahead, "", change, before.state.as_ref(), None).expect("applied");
+    assert_eq!(shown(&server, TARGET, "k").iter().map(|version| version.1).collect::<Vec<_>>(), ["live", "scheduled"]);
+    server.wait(80_000);
+    assert_eq!(shown(&server, TARGET, "k")[1].1, "scheduled");
+    server.wait(15_000);
+    assert_eq!(shown(&server, TARGET, "k")[1].1, "deleted");
 }
 
 #[test]
