@@ -147,6 +147,8 @@ impl OpenBao {
     #[must_use]
     pub fn joined(&self, node: &str) -> Self {
         let program = Self::program();
+        // A node has a vote once it has been healthy for so long.
+        self.must("POST", "/v1/sys/storage/raft/autopilot/configuration", json!({"server_stabilization_time": "1s"}));
         let join = format!(" retry_join {{\n  leader_api_addr = \"{}\"\n }}\n", self.url());
         let mut server = (0..5).find_map(|_| Self::try_sealed(&program, node, &join)).expect("OpenBao does not start");
         self.unseal_key.clone_into(&mut server.unseal_key);

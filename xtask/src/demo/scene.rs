@@ -88,13 +88,7 @@ impl Scene {
 
     /// No file below this folder holds a secret in clear.
     pub(super) fn no_secret_below(&self, name: &str) -> Result<(), Failed> {
-        for file in below(&self.folder.join(name))? {
-            let bytes = fs::read(&file).map_err(|error| Failed::at(&file, &error))?;
-            if secrets().iter().any(|secret| bytes.windows(secret.len()).any(|part| part == secret.as_bytes())) {
-                return Err(Failed(format!("{} holds a secret in clear", file.display())));
-            }
-        }
-        Ok(())
+        no_secret_below(&self.folder.join(name), &secrets())
     }
 
     /// A file that only its owner can read.
@@ -111,6 +105,18 @@ impl Scene {
     fn name(&self, file: &Path, folder: &str) -> String {
         file.strip_prefix(self.folder.join(folder)).unwrap_or(file).display().to_string()
     }
+}
+
+/// No file below this folder holds one of these in clear.
+pub(super) fn no_secret_below(folder: &Path, secrets: &[impl AsRef<str>]) -> Result<(), Failed> {
+    for file in below(folder)? {
+        let bytes = fs::read(&file).map_err(|error| Failed::at(&file, &error))?;
+        let holds = |secret: &str| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+        if secrets.iter().any(|secret| holds(secret.as_ref())) {
+            return Err(Failed(format!("{} holds a secret in clear", file.display())));
+        }
+    }
+    Ok(())
 }
 
 fn below(folder: &Path) -> Result<Vec<PathBuf>, Failed> {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Stage, application::Application, say};
+use super::{Stage, application::Application, say, scene};
 use crate::{
     failed::{Failed, output},
     openbao, program,
@@ -24,6 +24,8 @@ const ROOT: &str = "root-of-the-demo";
 const START: Duration = Duration::from_secs(60);
 /// Made-up secrets; each key gets two versions.
 const KEYS: [&str; 6] = ["payments/database", "payments/stripe", "payments/jwt", "mail/smtp", "mail/dkim", "web/session"];
+/// What the values of the two are called.
+const VERSIONS: [&str; 2] = ["old", "new"];
 /// Variables, the server that each is for, and the policy of its token.
 const TOKENS: [(&str, usize, &str); 4] =
     [("OLD_TOKEN", 0, "source"), ("OLD_RETIRE_TOKEN", 0, "source-retire"), ("NEW_TOKEN", 1, "target"), ("NEW_AUDIT_TOKEN", 1, "auditor")];
@@ -59,7 +61,8 @@ pub(crate) fn play(root: &Path) -> Result<(), Failed> {
 fn acts(stage: &Stage<'_>, application: &Application, old: &Server, new: &Server) -> Result<(), Failed> {
     say(&format!("The scene: {} keys with two versions each at {}, and an empty server at {}.", KEYS.len(), old.url(), new.url()));
 
-    say("Act 1. What would it do? It reads, and writes nothing. Each token has one of the policies beside the workflow.");
+    say("Act 1. Is the workflow right? And what would it do? It reads, and writes nothing. Each token has one of the policies beside it.");
+    stage.cutover(&["validate", WORKFLOW], 0)?;
     stage.cutover(&["plan", WORKFLOW, "--out", "move.cutplan"], 0)?;
     new.client().has(0)?;
 
@@ -72,21 +75,41 @@ fn acts(stage: &Stage<'_>, application: &Application, old: &Server, new: &Server
 
     say("Act 3. The application is well again: cohort after cohort, a soak of five seconds, then the old versions are soft-deleted.");
     application.recover();
+    let known = stage.runs()?;
     stage.cutover(&["run", WORKFLOW, "--yes"], 0)?;
     new.client().has(KEYS.len())?;
     new.client().is_readable(true)?;
     old.client().is_readable(false)?;
     println!("(Checked here: the new server gives every secret, the old one none.)");
 
-    say("Act 4. What has happened?");
-    stage.cutover(&["runs", "list"], 0)
+    let run = stage.runs()?.into_iter().find(|run| !known.contains(run));
+    let run = run.ok_or_else(|| Failed("the second run left nothing in .cutover/runs".to_owned()))?;
+
+    say("Act 4. What has happened? Both runs are kept, with everything that they did.");
+    stage.cutover(&["runs", "list"], 0)?;
+    stage.cutover(&["runs", "show", &run], 0)?;
+
+    say("Act 5. Second thoughts: even a completed run goes back, newest change first, each one checked.");
+    stage.cutover(&["rollback", &run, "--yes"], 0)?;
+    new.client().has(0)?;
+    old.client().is_readable(true)?;
+    println!("(Checked here: the new server has no key, and the old one gives its secrets again.)");
+    let secrets: Vec<String> = KEYS.iter().flat_map(|key| VERSIONS.map(|version| secret(key, version))).collect();
+    scene::no_secret_below(&stage.folder.join(".cutover"), &secrets)?;
+    println!("(Checked here: no secret is in any file of the state folder.)");
+    Ok(())
+}
+
+/// What a version of a key holds.
+fn secret(key: &str, version: &str) -> String {
+    format!("made-up-{version}-{}", key.replace('/', "-"))
 }
 
 /// Seeds the old server and makes the tokens and the folder.
 fn set(root: &Path, folder: &Path, servers: [&Server; 2]) -> Result<Vec<(&'static str, String)>, Failed> {
     for key in KEYS {
-        for version in ["old", "new"] {
-            let field = format!("password=made-up-{version}-{}", key.replace('/', "-"));
+        for version in VERSIONS {
+            let field = format!("password={}", secret(key, version));
             servers[0].client().must(&["kv", "put", "-mount=secret", key, &field])?;
         }
     }

@@ -4,6 +4,7 @@
 //! the server's answers say of its state is told apart from what they say of the request ([`wire`]).
 
 mod constraint;
+mod index;
 mod login;
 mod mounts;
 mod standing;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use self::{
+    index::Indices,
     login::{Login, LoginSettings},
     mounts::{Mounts, is_mountable},
     token::Token,
@@ -44,11 +46,12 @@ const ENVELOPE: [&str; 4] = ["request_id", "lease_id", "renewable", "mount_type"
 /// Opens `vault` connections.
 pub struct VaultKind {
     http: HttpKind,
+    indices: Arc<Indices>,
 }
 
 impl Default for VaultKind {
     fn default() -> Self {
-        Self { http: HttpKind::with_table(table::table(), Placement::Header("x-vault-token")) }
+        Self { http: HttpKind::with_table(table::table(), Placement::Header("x-vault-token")), indices: Arc::default() }
     }
 }
 
@@ -106,7 +109,7 @@ impl VaultKind {
         Ok(VaultBackend {
             authority,
             table: self.http.table().clone(),
-            wire: Wire::new(config.name.clone(), places, bare, opening.clock.clone()),
+            wire: Wire::new(config.name.clone(), places, bare, opening.clock.clone(), Arc::clone(&self.indices)),
             token: Token::new(login, opening.credentials.scanner().cloned()),
             mounts: Mounts::default(),
         })

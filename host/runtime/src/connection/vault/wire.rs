@@ -1,7 +1,7 @@
 //! Requests to one Vault or OpenBao, with what its answers mean whatever the request: blocked, sealed, redirected.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
@@ -13,6 +13,7 @@ use super::{
         http::place_of,
         pace::{MAX_WAIT, pause},
     },
+    index::{BEHIND, INDEX, Indices},
     standing,
 };
 use crate::{
@@ -44,6 +45,9 @@ pub(super) struct Wire {
     active: AtomicUsize,
     blocked_until: Mutex<Timestamp>,
     blocked: AtomicU64,
+    indices: Arc<Indices>,
+    /// The cluster that answers, if it says so.
+    cluster: OnceLock<String>,
 }
 
 /// A granted authority.
@@ -54,8 +58,24 @@ pub(super) struct Place {
 }
 
 impl Wire {
-    pub(super) fn new(connection: String, places: Vec<Place>, bare: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
-        Self { connection, places, bare, clock, active: AtomicUsize::new(0), blocked_until: Mutex::default(), blocked: AtomicU64::new(0) }
+    pub(super) fn new(
+        connection: String,
+        places: Vec<Place>,
+        bare: Arc<dyn Backend>,
+        clock: Arc<dyn Clock>,
+        indices: Arc<Indices>,
+    ) -> Self {
+        Self {
+            connection,
+            places,
+            bare,
+            clock,
+            active: AtomicUsize::new(0),
+            blocked_until: Mutex::default(),
+            blocked: AtomicU64::new(0),
+            indices,
+            cluster: OnceLock::new(),
+        }
     }
 
     /// The places besides the `url`, as the workflow would name them.
@@ -120,13 +140,14 @@ impl Wire {
     async fn pass_on(&self, request: &WireRequest) -> Result<WireResponse, SendError> {
         let mut place = self.active.load(Ordering::Relaxed).min(self.places.len() - 1);
         for _ in 0..=MAX_HOPS {
-            let sent = self.places[place].backend.send(request.again()).await;
+            let sent = self.places[place].backend.send(self.up_to_date(request)).await;
             let Ok(response) = sent else {
                 self.active.store(0, Ordering::Relaxed);
                 return sent;
             };
             if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
                 self.active.store(place, Ordering::Relaxed);
+                self.learn(&response);
                 return Ok(response);
             }
             let location = response.header("location").and_then(place_of);
@@ -147,6 +168,23 @@ impl Wire {
         }
         let text = format!("`{}` and its standbys redirect to one another: there is no active node", self.name());
         Err(Code::SERVER_STATE.failure(FailureCase::Unavailable, text).into())
+    }
+
+    /// The request, to be answered by a node that is not behind what this process has seen.
+    fn up_to_date(&self, request: &WireRequest) -> WireRequest {
+        let mut again = request.again();
+        if let Some(index) = self.cluster.get().and_then(|cluster| self.indices.newest(cluster)) {
+            again.headers.push((INDEX.to_owned(), index));
+            again.headers.push((BEHIND.0.to_owned(), BEHIND.1.to_owned()));
+        }
+        again
+    }
+
+    fn learn(&self, response: &WireResponse) {
+        if let Some(cluster) = response.header(INDEX).and_then(|text| self.indices.learn(text)) {
+            // Another cluster at the same address is another server: there is nothing to wait for.
+            let _ = self.cluster.set(cluster);
+        }
     }
 
     /// Tells answers apart that say that nothing was done from those that leave it open.
