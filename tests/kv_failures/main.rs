@@ -6,6 +6,7 @@ mod foreign;
 mod killed;
 mod limits;
 mod mishap;
+mod old_server;
 mod outage;
 mod picture;
 mod probe;

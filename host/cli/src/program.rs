@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{Parser as _, error::ErrorKind};
 use cutover_runtime::sandbox::{Compiler, Limits, Sandbox, compile_child};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     args::{self, Cli, Command, GuessedForm},
@@ -36,7 +37,14 @@ impl Program {
     /// Threads for a future that needs the program itself.
     pub fn threads() -> Result<tokio::runtime::Runtime, CommandError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        runtime.map_err(|error| CommandError::no(code::MACHINE, "cannot start threads").because(&error))
+        let runtime = runtime.map_err(|error| CommandError::no(code::MACHINE, "cannot start threads").because(&error))?;
+        // Who asks where a run stands before it is listened for, while it is planned say, must not end it: from the first
+        // listener on the signal has lost its default action.
+        let inside = runtime.enter();
+        signal(SignalKind::user_defined1())
+            .map_err(|error| CommandError::no(code::MACHINE, "cannot listen for signals").because(&error))?;
+        drop(inside);
+        Ok(runtime)
     }
 
     /// How components are compiled: by this program, started again with limits.
@@ -107,6 +115,15 @@ mod tests {
     use rustix::process::{dumpable_behavior, getrlimit};
 
     use super::*;
+
+    #[test]
+    fn a_signal_that_asks_ends_nothing() {
+        let threads = Program::threads().expect("threads");
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::USR1).expect("a signal");
+        drop(threads);
+        // It is here before the kill returns; by default it would have ended this process.
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::USR1).expect("a signal");
+    }
 
     #[test]
     fn the_kernel_may_dump_nothing() {

@@ -1,0 +1,55 @@
+//! The server that is left fails: sealed while its old path ends, and while that is taken back.
+
+use std::sync::Arc;
+
+use cutover_tests::OpenBao;
+use serde_json::{Value, json};
+
+use crate::{mishap::before_request, picture, proxy, site::Site, workflows::write};
+
+/// Before the third request of the old server whose path begins so, it is sealed.
+fn sealed_before_third(beginning: &'static str) -> (Arc<OpenBao>, OpenBao, Site) {
+    let (source, target) = (Arc::new(OpenBao::start()), OpenBao::start());
+    for number in 0..8 {
+        write(&source, &format!("app/k{number}"), json!({"password": format!("made-up-{number}")}));
+    }
+    let sealed = Arc::clone(&source);
+    let is_meant = move |method: &str, path: &str| method == "PUT" && path.starts_with(beginning);
+    let url = proxy::before(&source, before_request(3, is_meant, move || sealed.seal()));
+    let mut site = Site::of("openbao-to-openbao.toml", &url, &target.url());
+    site.token(&source, "OLD_TOKEN", "source");
+    site.token(&source, "OLD_RETIRE_TOKEN", "source-retire");
+    site.token(&target, "NEW_TOKEN", "target");
+    site.token(&target, "NEW_AUDIT_TOKEN", "auditor");
+    (source, target, site)
+}
+
+fn live(server: &OpenBao) -> usize {
+    picture::keys(server, "secret").values().filter(|key| !picture::latest(key).is_null()).count()
+}
+
+#[test]
+fn sealed_while_the_old_path_ends_it_waits_and_resume_finishes() {
+    let (source, target, site) = sealed_before_third("/v1/secret/delete/");
+    let document = site.run("--max-wait 3s", 13);
+    assert_eq!(document["ending"], "waiting", "{document:#}");
+    source.unseal();
+    let document = site.document("resume last", 0);
+    assert_eq!(document["ending"], "completed", "{document:#}");
+    assert_eq!((live(&source), live(&target)), (0, 8));
+}
+
+#[test]
+fn sealed_while_the_old_path_comes_back_a_person_is_asked_and_rollback_finishes() {
+    let (source, target, site) = sealed_before_third("/v1/secret/undelete/");
+    let before: Value = json!(picture::keys(&source, "secret"));
+    site.run("", 0);
+    let stuck = site.document("rollback last --yes", 11);
+    assert_eq!(stuck["ending"], "stuck", "{stuck:#}");
+    // A copy goes only after its source is back.
+    assert_eq!(live(&target), 8);
+    source.unseal();
+    let back = site.document("rollback last --yes", 0);
+    assert_eq!(back["ending"], "rolled-back", "{back:#}");
+    assert_eq!((json!(picture::keys(&source, "secret")), picture::keys(&target, "secret").len()), (before, 0));
+}
