@@ -9,4 +9,6 @@ mod picture;
 mod probe;
 mod proxy;
 mod site;
+mod source;
+mod timer;
 mod workflows;

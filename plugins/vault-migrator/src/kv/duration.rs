@@ -33,6 +33,15 @@ pub(crate) fn epoch_millis(text: &str) -> Option<u64> {
     u64::try_from(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + millis).ok()
 }
 
+/// Whether a time of RFC 3339 is a whole number of seconds after another one, to the last digit that the servers write.
+pub(crate) fn is_seconds_after(one: &str, other: &str) -> bool {
+    let fraction = |time: &str| time.rsplit_once('.').map_or_else(String::new, |(_, fraction)| fraction.trim_end_matches('Z').to_owned());
+    match (epoch_millis(one), epoch_millis(other)) {
+        (Some(first), Some(then)) => then > first && fraction(one) == fraction(other),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +61,16 @@ mod tests {
         assert_eq!(epoch_millis("2026-11-22T05:30:21.847693246Z"), Some(1_795_325_421_847));
         assert_eq!(epoch_millis("2024-02-29T12:00:00.5Z"), Some(1_709_208_000_500));
         assert!(["", "2026", "2026-11-22T05:30:21+01:00"].iter().all(|text| epoch_millis(text).is_none()));
+    }
+    #[test]
+    fn a_timer_is_known_by_its_whole_seconds() {
+        let made = "2026-11-22T05:30:21.847693246Z";
+        assert!(is_seconds_after(made, "2026-11-22T05:31:21.847693246Z"));
+        assert!(is_seconds_after("2026-11-22T05:30:21Z", "2026-11-22T05:30:22Z"));
+        assert!(
+            [made, "2026-11-22T05:31:21.847693247Z", "2026-11-22T05:30:20.847693246Z", "2026-11-22T05:31:21Z", ""]
+                .iter()
+                .all(|time| !is_seconds_after(made, time))
+        );
     }
 }

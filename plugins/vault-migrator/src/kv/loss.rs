@@ -58,7 +58,7 @@ pub(crate) fn of_copy(copied: &CopiedKv, source: &History, wanted: &Wanted) -> V
     }
     let of_state = |wanted: fn(&Version) -> bool| count(source.versions.values().filter(|version| wanted(version)).count());
     if versioned {
-        let written = wanted.slots.values().filter(|slot| **slot != Slot::Tombstone).count();
+        let written = wanted.slots.values().filter(|slot| !slot.is_bare()).count();
         losses.add("version-times", count(written), "creation times of versions");
         let scheduled = of_state(|version| matches!(version, Version::Live { deletion: Some(_), .. }));
         let recovered = count(copied.recover.len());
@@ -67,7 +67,7 @@ pub(crate) fn of_copy(copied: &CopiedKv, source: &History, wanted: &Wanted) -> V
             scheduled + recovered,
             "scheduled deletions are counted again; recovered ones get a new time on both sides",
         );
-        let deleted = of_state(|version| *version == Version::Deleted);
+        let deleted = of_state(Version::is_deleted);
         losses.add(
             "deleted-version-data",
             deleted.saturating_sub(recovered),
@@ -121,7 +121,7 @@ fn mount_expiry(copied: &CopiedKv, source: &History, wanted: &Wanted) -> u64 {
     let sooner = |slot: &&Slot| match slot {
         Slot::Value { deletion: None, .. } => true,
         Slot::Value { .. } => here == 0 || there < here,
-        Slot::Recovered(_) | Slot::Tombstone => false,
+        _ => false,
     };
     count(wanted.slots.values().filter(sooner).count()).max(u64::from(here == 0 || there < here))
 }
@@ -131,7 +131,7 @@ fn renumbered(copied: &CopiedKv, source: &History) -> u64 {
         return 0;
     }
     let with_data = source.versions.iter().filter(|(_, version)| **version != Version::Destroyed);
-    let with_data = with_data.filter(|(number, version)| **version != Version::Deleted || copied.recover.contains(number));
+    let with_data = with_data.filter(|(number, version)| !version.is_deleted() || copied.recover.contains(number));
     count(with_data.zip(copied.base() + 1..).filter(|((number, _), at)| **number != *at).count())
 }
 

@@ -9,6 +9,7 @@ use super::{
     history::History,
     key::Key,
     mount::Kind,
+    planned::Planned,
     settings::{Limits, Settings},
     store,
 };
@@ -62,6 +63,8 @@ pub(crate) struct CopiedKv {
     pub(crate) replace: bool,
     /// Soft-deleted versions of the source that are undeleted for the time of one read.
     pub(crate) recover: Vec<u64>,
+    /// What the plan saw of the source's versions.
+    pub(crate) planned: Planned,
     pub(crate) from_limits: Limits,
     pub(crate) to_limits: Limits,
     /// A fingerprint of what the plan read of the source: its movement is drift.
