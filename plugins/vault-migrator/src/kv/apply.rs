@@ -182,11 +182,11 @@ fn refuse_loss(copied: &CopiedKv, wanted: &Wanted, present: Option<&History>) ->
         };
         let why = match slot {
             Slot::Withdrawn(at) if !has_data => {
-                format!("{}, and there is no copy of it: undelete it there and resume, or plan again", what(*at, "soft-deleted"))
+                format!("{}, and there is no copy of it: undelete it there, or plan again", what(*at, "soft-deleted"))
             }
             Slot::Destroyed(at) if has_data => {
                 let done = what(*at, "destroyed");
-                format!("{done}, and {TARGET}:{target} still has it as version {number}: destroy that one, too, and resume, or roll back")
+                format!("{done}, and {TARGET}:{target} still has it as version {number}: destroy that one, too, if it is to go")
             }
             Slot::Destroyed(at) if there.is_none() && copied.planned.held.contains(at) => {
                 format!("{}, before it was copied: plan again", what(*at, "destroyed"))

@@ -30,6 +30,10 @@ pub(crate) fn codes() -> Vec<LossCode> {
         LossCode::material("mount-expiry", "the target's mount deletes versions earlier than the source does"),
         LossCode::material("metadata-cas", "the target's server has no rule by which writes of metadata must name what they replace"),
         LossCode::inherent("settings-kept", "a merged key keeps its own settings: those of the source are not taken over"),
+        LossCode::inherent(
+            "limit-raised",
+            "a merged key keeps more versions than it did, so that none is dropped: `max_versions` stays raised",
+        ),
         advances(LossCode::inherent(
             "rollback-advances",
             "a merged key goes back by a new version with the old value: its numbers advance",
@@ -90,6 +94,7 @@ pub(crate) fn of_copy(copied: &CopiedKv, source: &History, wanted: &Wanted) -> V
     if let Some(base) = &copied.base {
         let other = source.settings.custom != base.settings.custom || source.settings.limits.in_force() != base.settings.limits.in_force();
         losses.add("settings-kept", u64::from(versioned && other), "custom metadata and limits of the source");
+        losses.add("limit-raised", u64::from(base.raised), "`max_versions` of the target's key");
         losses.add("rollback-advances", 1, "a rollback writes the old value as the newest version");
     }
     losses.0

@@ -158,7 +158,7 @@ fn merged(copied: &mut CopiedKv, source: &History, found: &Found) -> Result<(), 
     if source.current == 0 {
         return Err("the source has no version to add");
     }
-    let base = Base { current: present.current, kept: kept(present, present.current), settings: present.settings.clone() };
+    let base = Base { current: present.current, kept: kept(present, present.current), settings: present.settings.clone(), raised: false };
     copied.numbering = Numbering::Compact;
     copied.base = Some(base);
     let oldest = present.versions.keys().next().copied().unwrap_or(present.current + 1);
@@ -168,6 +168,7 @@ fn merged(copied: &mut CopiedKv, source: &History, found: &Found) -> Result<(), 
     base.settings.limits.never_delete = false;
     if base.settings.limits.surely_keeps(&copied.to_limits) < room {
         base.settings.limits.max_versions = room;
+        base.raised = true;
     }
     Ok(())
 }

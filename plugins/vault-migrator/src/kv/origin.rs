@@ -47,6 +47,8 @@ pub(crate) struct Base {
     pub(crate) kept: Map<String, Value>,
     /// The settings it is to have: its own, with room for our versions.
     pub(crate) settings: Settings,
+    /// Whether it keeps more versions than it did, for that room.
+    pub(crate) raised: bool,
 }
 
 /// A key's copy, or a secret's of a file.

@@ -29,9 +29,7 @@ pub(crate) fn apply(
     }
     let Some(wanted) = wanted.state.as_ref().map(|state| &state["value"]) else {
         let text = format!("{} has no document any more that {TARGET}:{} could hold", copied.origin.shown(), copied.target.full());
-        return Err(Failure::conflict(format!(
-            "{text}, and what it holds would be gone for good: remove it there and resume, or roll back"
-        )));
+        return Err(Failure::conflict(format!("{text}, and what it holds would be gone for good: remove it there if it is to go")));
     };
     put(copied, Some(wanted))
 }

@@ -142,6 +142,7 @@ fn timers_of_a_merged_key_move_nothing() {
     fill_target(&server, &[json!({"t": "1"}), json!({"t": "2"})]);
     server.change(TARGET, MOUNT, "k", |stored, now| stored.schedule(1, now - 1 + 30_000));
     let change = copies(json!({"existing": "merge"})).remove(0);
+    assert!(losses(&change).iter().all(|(code, _)| *code != "limit-raised"), "there was room");
     let there = there(&server, &change);
     server.wait(120_000);
     assert_eq!(states(&server, TARGET), ["deleted", "live", "live", "deleted", "live"]);
