@@ -12,4 +12,6 @@ mod picture;
 mod probe;
 mod proxy;
 mod site;
+mod source;
+mod timer;
 mod workflows;

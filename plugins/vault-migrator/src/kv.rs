@@ -2,7 +2,7 @@
 //!
 //! - [`key`], [`store`]: what a key is, and the requests
 //! - [`mount`], [`settings`], [`history`]: what is read of a mount and of a key
-//! - [`wanted`]: what a copy should hold; the states that the host compares
+//! - [`planned`], [`wanted`]: what the plan saw, and what a copy should hold; the states that the host compares
 //! - [`listing`], [`walk`], [`constraint`]: what there is to copy, cut into portions
 //! - [`copy`], [`offer`]: `copy-kv`, planned portion by portion
 //! - [`apply`], [`writing`], [`rollback`], [`single`]: there and back; [`single`] for targets without versions
@@ -20,6 +20,7 @@ pub(crate) mod loss;
 mod mount;
 mod offer;
 mod origin;
+mod planned;
 pub(crate) mod retire;
 pub(crate) mod rollback;
 mod settings;

@@ -1,29 +1,36 @@
 //! There: the target becomes what is wanted, from whatever an earlier attempt left.
 
-use cutover_plugin::{Context, Failure, Progress, Snapshot};
+use cutover_plugin::{Context, Failure, Progress, Snapshot, fingerprint};
 use serde_json::{Value, json};
 
 use super::{
-    TARGET,
+    SOURCE, TARGET,
     history::{History, Version},
     mount::Kind,
     origin::{CopiedKv, Origin},
     settings::{Limits, Settings},
     single,
-    wanted::{Found, Slot, Wanted, target_part},
+    wanted::{Found, Slot, Wanted, is_of, target_part},
     writing::{Writing, close_source},
 };
 
 pub(crate) fn capture(copied: &CopiedKv) -> Result<Snapshot, Failure> {
-    let source = copied.source()?;
-    let state = Found::read(copied, Some(&source))?.state;
-    Ok(Snapshot { state, expected: Wanted::of(copied, &source).state })
+    let source = match copied.source() {
+        // No state is equal to that: nothing can be copied any more. What was can be looked at, and taken back.
+        Err(Failure::NotFound(_)) => {
+            return Ok(Snapshot { state: Found::read(copied, None)?.state, expected: Some(json!({ "source": "gone" })) });
+        }
+        source => source?,
+    };
+    let found = Found::read(copied, Some(&source))?;
+    let expected = Wanted::of(copied, &source, &found).state;
+    Ok(Snapshot { state: found.state, expected })
 }
 
 pub(crate) fn apply(context: &Context, copied: &CopiedKv, pre_image: Option<&Value>, memo: Option<&Value>) -> Result<Progress, Failure> {
     let source = copied.source()?;
-    let wanted = Wanted::of(copied, &source);
     let found = Found::read(copied, Some(&source))?;
+    let wanted = Wanted::of(copied, &source, &found);
     let done = json!({ "wrote": target_part(copied, wanted.state.as_ref()) });
     if found.state != wanted.state {
         let pre_image = target_part(copied, pre_image);
@@ -31,6 +38,7 @@ pub(crate) fn apply(context: &Context, copied: &CopiedKv, pre_image: Option<&Val
             Kind::V1 => single::apply(copied, &wanted, &found, pre_image, memo)?,
             Kind::V2 => {
                 refuse_foreign(copied, &wanted, found.history.as_ref(), pre_image, memo)?;
+                refuse_loss(copied, &wanted, found.history.as_ref())?;
                 // What a timer of the source has left is counted by the source's clock, whatever this machine's says.
                 write(source.read_at.unwrap_or(context.now), copied, &wanted, found.history.as_ref())?;
             }
@@ -50,6 +58,7 @@ fn write(now: u64, copied: &CopiedKv, wanted: &Wanted, present: Option<&History>
     let mut writing = Writing {
         copied,
         wanted,
+        emptied: emptied(copied, wanted, present),
         now,
         settings: present.map(|history| history.settings.clone()),
         metadata_number: present.map_or(copied.to_limits.metadata_cas.map(|_| 0), History::metadata_number),
@@ -95,6 +104,17 @@ fn opening(copied: &CopiedKv, wanted: &Wanted, present: Option<&History>) -> Res
     Ok(settings)
 }
 
+/// Expired versions whose document cannot be had any more, and of which the target has no copy: an empty document takes the number.
+fn emptied(copied: &CopiedKv, wanted: &Wanted, present: Option<&History>) -> Vec<u64> {
+    let expired = wanted.slots.iter().filter(|(_, slot)| matches!(slot, Slot::Expired(_))).map(|(number, _)| *number);
+    let is_copied = |number: u64| match present.and_then(|present| present.versions.get(&number)) {
+        Some(Version::Live { value, .. }) => copied.timed(number).is_some_and(|timed| timed.value == fingerprint(value)),
+        Some(Version::Deleted { .. } | Version::Destroyed) => true,
+        None => false,
+    };
+    expired.filter(|number| !is_copied(*number)).collect()
+}
+
 /// A conflict unless what is there is the pre-image, or the beginning of what this change writes.
 fn refuse_foreign(
     copied: &CopiedKv,
@@ -115,7 +135,7 @@ fn refuse_foreign(
         return if copied.base.is_some() { conflict("is there no longer") } else { Ok(()) };
     };
     if let Some(base) = &copied.base
-        && super::wanted::kept(present, base.current) != base.kept
+        && base.kept_of(present) != base.kept
     {
         return conflict("has other versions than when it was planned");
     }
@@ -127,19 +147,54 @@ fn refuse_foreign(
     if !custom.is_empty() && *custom != wanted.settings.custom && before != Some(custom) {
         return conflict("has custom metadata that this change did not write");
     }
-    let wrote = |number: u64| memo.map(|memo| &memo["wrote"]["versions"][number.to_string()]["value"]);
+    let wrote = |number: u64, value: &Value| memo.is_some_and(|memo| is_of(&memo["wrote"]["versions"][number.to_string()]["value"], value));
+    let planned = |number: u64, value: &Value| copied.timed(number).is_some_and(|timed| timed.value == fingerprint(value));
     for (number, slot) in wanted.slots.range(..=present.current) {
         let ours = match (slot, present.versions.get(number)) {
             (Slot::Value { value, .. }, Some(Version::Live { value: there, .. })) => value == there,
-            (Slot::Tombstone, None | Some(Version::Destroyed)) | (Slot::Recovered(_), Some(Version::Deleted)) => true,
-            (Slot::Tombstone, Some(Version::Live { value, .. })) => *value == json!({}) || wrote(*number) == Some(value),
-            (Slot::Tombstone, Some(Version::Deleted)) => memo.is_some(),
+            (Slot::Value { .. }, Some(version)) if copied.timed(*number).is_some() && version.has_expired() => true,
+            (Slot::Destroyed(_) | Slot::Tombstone, None | Some(Version::Destroyed)) => true,
+            (Slot::Recovered(_) | Slot::Withdrawn(_) | Slot::Expired(_), Some(Version::Deleted { .. })) => true,
+            (Slot::Destroyed(_) | Slot::Tombstone, Some(Version::Live { value, .. })) => *value == json!({}) || wrote(*number, value),
+            (Slot::Withdrawn(_), Some(Version::Live { value, .. })) => planned(*number, value) || wrote(*number, value),
+            (Slot::Expired(_), Some(Version::Live { value, .. })) => planned(*number, value) || *value == json!({}),
+            (Slot::Destroyed(_) | Slot::Tombstone, Some(Version::Deleted { .. })) => memo.is_some(),
             (Slot::Recovered(_), Some(Version::Live { .. })) => matches!(copied.origin, Origin::Versioned(_)),
             _ => false,
         };
         if !ours {
             return conflict(&format!("has a version {number} that this change did not write"));
         }
+    }
+    Ok(())
+}
+
+/// A conflict where the source has taken away since the plan what it held then, and following it would end a copy or skip one:
+/// the plan has named no such loss.
+fn refuse_loss(copied: &CopiedKv, wanted: &Wanted, present: Option<&History>) -> Result<(), Failure> {
+    let (source, target) = (copied.origin.shown(), copied.target.full());
+    let what = |number: u64, how: &str| format!("version {number} of {SOURCE}:{source} was {how} after the plan");
+    for (number, slot) in &wanted.slots {
+        let there = present.and_then(|present| present.versions.get(number));
+        let has_data = match there {
+            Some(Version::Live { value, .. }) => slot.is_bare() && *value != json!({}) || matches!(slot, Slot::Withdrawn(_)),
+            Some(Version::Deleted { .. }) => true,
+            Some(Version::Destroyed) | None => false,
+        };
+        let why = match slot {
+            Slot::Withdrawn(at) if !has_data => {
+                format!("{}, and there is no copy of it: undelete it there, or plan again", what(*at, "soft-deleted"))
+            }
+            Slot::Destroyed(at) if has_data => {
+                let done = what(*at, "destroyed");
+                format!("{done}, and {TARGET}:{target} still has it as version {number}: destroy that one, too, if it is to go")
+            }
+            Slot::Destroyed(at) if there.is_none() && copied.planned.held.contains(at) => {
+                format!("{}, before it was copied: plan again", what(*at, "destroyed"))
+            }
+            _ => continue,
+        };
+        return Err(Failure::conflict(why));
     }
     Ok(())
 }

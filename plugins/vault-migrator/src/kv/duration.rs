@@ -41,6 +41,15 @@ pub(crate) fn http_millis(text: &str) -> Option<u64> {
     u64::try_from(since.as_millis()).ok()
 }
 
+/// Whether a time of RFC 3339 is a whole number of seconds after another one, to the last digit that the servers write.
+pub(crate) fn is_seconds_after(one: &str, other: &str) -> bool {
+    let fraction = |time: &str| time.rsplit_once('.').map_or_else(String::new, |(_, fraction)| fraction.trim_end_matches('Z').to_owned());
+    match (epoch_millis(one), epoch_millis(other)) {
+        (Some(first), Some(then)) => then > first && fraction(one) == fraction(other),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +71,17 @@ mod tests {
         assert!(["", "2026", "2026-11-22T05:30:21+01:00"].iter().all(|text| epoch_millis(text).is_none()));
         assert_eq!(http_millis("Sun, 22 Nov 2026 05:30:21 GMT"), Some(1_795_325_421_000));
         assert_eq!(http_millis("2026-11-22T05:30:21Z"), None);
+    }
+
+    #[test]
+    fn a_timer_is_known_by_its_whole_seconds() {
+        let made = "2026-11-22T05:30:21.847693246Z";
+        assert!(is_seconds_after(made, "2026-11-22T05:31:21.847693246Z"));
+        assert!(is_seconds_after("2026-11-22T05:30:21Z", "2026-11-22T05:30:22Z"));
+        assert!(
+            [made, "2026-11-22T05:31:21.847693247Z", "2026-11-22T05:30:20.847693246Z", "2026-11-22T05:31:21Z", ""]
+                .iter()
+                .all(|time| !is_seconds_after(made, time))
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cutover_plugin::{Failure, fingerprint};
 use serde_json::{Value, json};
 
-use super::{key::Key, settings::Settings, store};
+use super::{duration, key::Key, settings::Settings, store};
 use crate::number;
 
 /// Versions that a key can have here. A hook asks for each version of both sides, and the host allows a call 1,000 requests.
@@ -22,9 +22,25 @@ pub(crate) enum Version {
         deletion: Option<String>,
     },
     /// It cannot be read, but it can be undeleted.
-    Deleted,
+    Deleted {
+        /// When it was deleted (RFC 3339).
+        at: String,
+        /// Whether it was its timer that did it.
+        by_timer: bool,
+    },
     /// Its data is gone for good.
     Destroyed,
+}
+
+impl Version {
+    pub(crate) const fn is_deleted(&self) -> bool {
+        matches!(self, Self::Deleted { .. })
+    }
+
+    /// Whether its timer has deleted it.
+    pub(crate) const fn has_expired(&self) -> bool {
+        matches!(self, Self::Deleted { by_timer: true, .. })
+    }
 }
 
 /// A key with its settings and versions.
@@ -151,7 +167,12 @@ impl History {
         let facts = response.body.as_ref().map(|body| &body["data"]["metadata"]).filter(|facts| facts.is_object());
         match (response.status, facts) {
             (404, Some(facts)) if facts["destroyed"] == true => Ok(Version::Destroyed),
-            (404, Some(_)) => Ok(Version::Deleted),
+            (404, Some(facts)) => {
+                let time = |name: &str| facts[name].as_str().unwrap_or_default();
+                let at = time("deletion_time");
+                // Timers are set in seconds, and whoever deletes by hand does not hit the fraction.
+                Ok(Version::Deleted { at: at.to_owned(), by_timer: duration::is_seconds_after(time("created_time"), at) })
+            }
             (404, None) => Err(Failure::unavailable(format!("{what}: it vanished while the key was read"))),
             _ => {
                 let deletion = facts.and_then(|facts| facts["deletion_time"].as_str()).filter(|time| !time.is_empty()).map(str::to_owned);

@@ -30,6 +30,10 @@ pub(crate) fn codes() -> Vec<LossCode> {
         LossCode::material("mount-expiry", "the target's mount deletes versions earlier than the source does"),
         LossCode::material("metadata-cas", "the target's server has no rule by which writes of metadata must name what they replace"),
         LossCode::inherent("settings-kept", "a merged key keeps its own settings: those of the source are not taken over"),
+        LossCode::inherent(
+            "limit-raised",
+            "a merged key keeps more versions than it did, so that none is dropped: `max_versions` stays raised",
+        ),
         advances(LossCode::inherent(
             "rollback-advances",
             "a merged key goes back by a new version with the old value: its numbers advance",
@@ -58,7 +62,7 @@ pub(crate) fn of_copy(copied: &CopiedKv, source: &History, wanted: &Wanted) -> V
     }
     let of_state = |wanted: fn(&Version) -> bool| count(source.versions.values().filter(|version| wanted(version)).count());
     if versioned {
-        let written = wanted.slots.values().filter(|slot| **slot != Slot::Tombstone).count();
+        let written = wanted.slots.values().filter(|slot| !slot.is_bare()).count();
         losses.add("version-times", count(written), "creation times of versions");
         let scheduled = of_state(|version| matches!(version, Version::Live { deletion: Some(_), .. }));
         let recovered = count(copied.recover.len());
@@ -67,7 +71,7 @@ pub(crate) fn of_copy(copied: &CopiedKv, source: &History, wanted: &Wanted) -> V
             scheduled + recovered,
             "scheduled deletions are counted again; recovered ones get a new time on both sides",
         );
-        let deleted = of_state(|version| *version == Version::Deleted);
+        let deleted = of_state(Version::is_deleted);
         losses.add(
             "deleted-version-data",
             deleted.saturating_sub(recovered),
@@ -90,6 +94,7 @@ pub(crate) fn of_copy(copied: &CopiedKv, source: &History, wanted: &Wanted) -> V
     if let Some(base) = &copied.base {
         let other = source.settings.custom != base.settings.custom || source.settings.limits.in_force() != base.settings.limits.in_force();
         losses.add("settings-kept", u64::from(versioned && other), "custom metadata and limits of the source");
+        losses.add("limit-raised", u64::from(base.raised), "`max_versions` of the target's key");
         losses.add("rollback-advances", 1, "a rollback writes the old value as the newest version");
     }
     losses.0
@@ -121,7 +126,7 @@ fn mount_expiry(copied: &CopiedKv, source: &History, wanted: &Wanted) -> u64 {
     let sooner = |slot: &&Slot| match slot {
         Slot::Value { deletion: None, .. } => true,
         Slot::Value { .. } => here == 0 || there < here,
-        Slot::Recovered(_) | Slot::Tombstone => false,
+        _ => false,
     };
     count(wanted.slots.values().filter(sooner).count()).max(u64::from(here == 0 || there < here))
 }
@@ -131,7 +136,7 @@ fn renumbered(copied: &CopiedKv, source: &History) -> u64 {
         return 0;
     }
     let with_data = source.versions.iter().filter(|(_, version)| **version != Version::Destroyed);
-    let with_data = with_data.filter(|(number, version)| **version != Version::Deleted || copied.recover.contains(number));
+    let with_data = with_data.filter(|(number, version)| !version.is_deleted() || copied.recover.contains(number));
     count(with_data.zip(copied.base() + 1..).filter(|((number, _), at)| **number != *at).count())
 }
 

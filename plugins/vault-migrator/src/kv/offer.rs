@@ -7,11 +7,12 @@ use serde_json::json;
 use super::{
     SOURCE, TARGET,
     copy::{CALL, Existing, History as HistoryChoice, Input, listed},
-    history::{self, History, Reading, Version},
+    history::{self, History, Reading},
     key::Key,
     loss,
     mount::{Kind, Mount},
     origin::{Base, CopiedKv, Numbering, Origin},
+    planned::Planned,
     wanted::{Found, Slot, Wanted, kept},
 };
 use crate::{copy::Piece, instruction::Instruction};
@@ -62,6 +63,7 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key, m
         Err(Failure::InvalidInput(_)) if of_key => return Ok(not_addressable()),
         Err(failure) => return Err(failure),
     };
+    let recover = if input.recover_deleted { soft_deleted(&source) } else { Vec::new() };
     let mut copied = CopiedKv {
         source_seen: source.digest(&[]),
         numbering: numbering(input, sides, &origin, &source),
@@ -70,7 +72,8 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key, m
         kind: sides.target.kind,
         base: None,
         replace: false,
-        recover: if input.recover_deleted { soft_deleted(&source) } else { Vec::new() },
+        planned: Planned::of(&source, &recover),
+        recover,
         from_limits: sides.source.as_ref().map(|mount| mount.limits.clone()).unwrap_or_default(),
         to_limits: sides.target.limits.clone(),
         target_seen: None,
@@ -82,13 +85,15 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key, m
     let asked = u32::try_from(3 + source.versions.len() + found.history.as_ref().map_or(0, |history| history.versions.len()));
     let asked = asked.unwrap_or(u32::MAX);
     let there = found.history.is_some() || found.single.is_some();
-    let equal = there && found.state == Wanted::of(&copied, &source).state;
+    let equal = there && found.state == Wanted::of(&copied, &source, &found).state;
     let mut conflict = None;
     if there {
         copied.target_seen = Some(fingerprint(&json!(found.state)));
-        conflict = settle(input, &mut copied, &source, found.history.as_ref(), equal).err();
+        conflict = settle(input, &mut copied, &source, &found, equal).err();
     }
-    let wanted = Wanted::of(&copied, &source);
+    // Only from here on: what has run out at the target by now is no copy of what the source still has.
+    copied.planned.timed = Planned::timed(&source, &copied.to_limits);
+    let wanted = Wanted::of(&copied, &source, &found);
     if !equal && conflict.is_none() {
         conflict = in_the_way(&copied, &source, found.history.as_ref(), &wanted);
     }
@@ -98,11 +103,11 @@ pub(crate) fn offer(input: &Input, sides: &Sides, origin: Origin, target: Key, m
 }
 
 /// Deals with a target key that is there; or says why it is in the way.
-fn settle(input: &Input, copied: &mut CopiedKv, source: &History, present: Option<&History>, equal: bool) -> Result<(), String> {
+fn settle(input: &Input, copied: &mut CopiedKv, source: &History, found: &Found, equal: bool) -> Result<(), String> {
     let text = match input.existing {
         Existing::Present | Existing::Merge if equal => return Ok(()),
         Existing::Merge => {
-            let merged = merged(copied, source, present);
+            let merged = merged(copied, source, found);
             return merged.map_err(|why| format!("the target has this key, and nothing can be merged into it: {why}"));
         }
         Existing::Present => "the target has this key with something else in it",
@@ -145,24 +150,25 @@ fn not_addressable() -> Offered {
 }
 
 /// Adds the source's versions to a key that is there.
-fn merged(copied: &mut CopiedKv, source: &History, present: Option<&History>) -> Result<(), &'static str> {
-    let Some(present) = present else {
+fn merged(copied: &mut CopiedKv, source: &History, found: &Found) -> Result<(), &'static str> {
+    let Some(present) = &found.history else {
         copied.replace = true;
         return if source.latest().is_some() { Ok(()) } else { Err("the source has no readable version to put there") };
     };
     if source.current == 0 {
         return Err("the source has no version to add");
     }
-    let base = Base { current: present.current, kept: kept(present, present.current), settings: present.settings.clone() };
+    let base = Base { current: present.current, kept: kept(present, present.current), settings: present.settings.clone(), raised: false };
     copied.numbering = Numbering::Compact;
     copied.base = Some(base);
     let oldest = present.versions.keys().next().copied().unwrap_or(present.current + 1);
     // One more, so that a rollback can write the old value as the newest version.
-    let room = Wanted::of(copied, source).current + 1 - oldest + 1;
+    let room = Wanted::of(copied, source, found).current + 1 - oldest + 1;
     let base = copied.base.as_mut().expect("set above");
     base.settings.limits.never_delete = false;
     if base.settings.limits.surely_keeps(&copied.to_limits) < room {
         base.settings.limits.max_versions = room;
+        base.raised = true;
     }
     Ok(())
 }
@@ -210,7 +216,7 @@ fn numbering(input: &Input, sides: &Sides, origin: &Origin, source: &History) ->
 }
 
 fn soft_deleted(source: &History) -> Vec<u64> {
-    source.versions.iter().filter(|(_, version)| **version == Version::Deleted).map(|(number, _)| *number).collect()
+    source.versions.iter().filter(|(_, version)| version.is_deleted()).map(|(number, _)| *number).collect()
 }
 
 /// The first folder, or the name of a key in none.

@@ -9,6 +9,7 @@ use super::{
     history::History,
     key::Key,
     mount::Kind,
+    planned::Planned,
     settings::{Limits, Settings},
     store,
 };
@@ -46,6 +47,8 @@ pub(crate) struct Base {
     pub(crate) kept: Map<String, Value>,
     /// The settings it is to have: its own, with room for our versions.
     pub(crate) settings: Settings,
+    /// Whether it keeps more versions than it did, for that room.
+    pub(crate) raised: bool,
 }
 
 /// A key's copy, or a secret's of a file.
@@ -62,6 +65,8 @@ pub(crate) struct CopiedKv {
     pub(crate) replace: bool,
     /// Soft-deleted versions of the source that are undeleted for the time of one read.
     pub(crate) recover: Vec<u64>,
+    /// What the plan saw of the source's versions.
+    pub(crate) planned: Planned,
     pub(crate) from_limits: Limits,
     pub(crate) to_limits: Limits,
     /// A fingerprint of what the plan read of the source: its movement is drift.

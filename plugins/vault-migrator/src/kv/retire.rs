@@ -117,7 +117,7 @@ pub(crate) fn rollback(retired: &RetiredKv, pre_image: Option<&Value>) -> Result
     if !gone.is_empty() {
         return Err(Failure::not_found(format!("{SOURCE}:{} has lost versions {gone:?} for good", retired.key.full())));
     }
-    let deleted = numbers(&history, |version| *version == Version::Deleted);
+    let deleted = numbers(&history, Version::is_deleted);
     let back: Vec<u64> = live.into_iter().filter(|number| deleted.contains(number)).collect();
     store::change(Verb::Undelete, SOURCE, &retired.key, &back)?;
     let after = read(&retired.key)?;
@@ -202,7 +202,7 @@ fn planned(key: &Key, copy: &Change, requests: &mut usize) -> Result<Change, Fai
     let (history, asked) = History::states(SOURCE, key)?.ok_or_else(|| gone(key))?;
     *requests += asked;
     let live = numbers(&history, is_live);
-    let deleted = numbers(&history, |version| *version == Version::Deleted).len();
+    let deleted = numbers(&history, Version::is_deleted).len();
     let scheduled = numbers(&history, |version| matches!(version, Version::Live { deletion: Some(_), .. })).len();
     let full = key.full();
     let list = live.iter().map(u64::to_string).collect::<Vec<_>>().join(",");

@@ -11,7 +11,7 @@ use super::{
     settings::Settings,
     single,
     store::{self, Verb},
-    wanted::{Found, Slot, Wanted, kept, target_part},
+    wanted::{Found, Slot, Wanted, is_of, target_part},
     writing::{self, close_source},
 };
 
@@ -25,11 +25,11 @@ pub(crate) fn rollback(copied: &CopiedKv, pre_image: Option<&Value>, memo: Optio
     match (copied.kind, &found.history, &copied.base, pre_image) {
         (Kind::V1, ..) => single::rollback(copied, &found, pre_image, memo)?,
         (Kind::V2, Some(history), None, None) => {
-            refuse_foreign(copied, history, memo, None)?;
+            refuse_foreign(copied, (&found, history), memo, None)?;
             remove(copied, history)?;
         }
         (Kind::V2, Some(history), Some(base), Some(pre_image)) => {
-            refuse_foreign(copied, history, memo, Some(&pre_image["latest"]))?;
+            refuse_foreign(copied, (&found, history), memo, Some(&pre_image["latest"]))?;
             unmerge(copied, history, base, pre_image)?;
         }
         _ => return Err(conflict(copied, "is not as this change left it: nothing was written")),
@@ -39,25 +39,35 @@ pub(crate) fn rollback(copied: &CopiedKv, pre_image: Option<&Value>, memo: Optio
 
 /// Before versions are removed: are all of them ours? Without a memo, as after an attempt that failed midway, what was
 /// written can only be the beginning of what the source has. `old` is what an earlier attempt to go back wrote.
-fn refuse_foreign(copied: &CopiedKv, history: &History, memo: Option<&Value>, old: Option<&Value>) -> Result<(), Failure> {
+fn refuse_foreign(
+    copied: &CopiedKv,
+    (found, history): (&Found, &History),
+    memo: Option<&Value>,
+    old: Option<&Value>,
+) -> Result<(), Failure> {
     let added = || history.versions.iter().filter(|(number, _)| **number > copied.base());
     if added().all(|(_, version)| *version == Version::Destroyed) {
         return Ok(());
     }
-    let wanted = if memo.is_none() { Some(Wanted::of(copied, &copied.source()?)) } else { None };
+    let wanted = match memo {
+        None => Some(Wanted::of(copied, &copied.source()?, found)),
+        Some(_) => None,
+    };
     let planned = wanted.as_ref().and_then(|wanted| target_part(copied, wanted.state.as_ref()));
     let wrote = memo.map(|memo| &memo["wrote"]).or(planned).unwrap_or(&Value::Null);
-    // What was recovered for the time of one read cannot be compared any more.
-    let recovered = |number: &u64| wanted.as_ref().is_some_and(|wanted| matches!(wanted.slots.get(number), Some(Slot::Recovered(_))));
+    // What the source has deleted cannot be compared any more: the host has looked whose it is.
+    let gone = |number: &u64| {
+        wanted.as_ref().is_some_and(|wanted| matches!(wanted.slots.get(number), Some(Slot::Recovered(_) | Slot::Withdrawn(_))))
+    };
     let last = wrote["current"].as_u64().filter(|_| old.is_none());
     let ours = |(number, version): (&u64, &Version)| match version {
         Version::Live { value, .. } => {
             let written = &wrote["versions"][number.to_string()]["value"];
             // Empty ones are tombstones: of the copy, or of an earlier attempt to go back, after the last that was written.
             let tombstone = (written.is_null() || memo.is_none()) && *value == json!({});
-            tombstone || written == value || old == Some(value) || recovered(number)
+            tombstone || is_of(written, value) || old == Some(value) || gone(number)
         }
-        Version::Deleted => last.is_none_or(|last| *number <= last),
+        Version::Deleted { .. } => last.is_none_or(|last| *number <= last),
         Version::Destroyed => true,
     };
     if !added().all(ours) {
@@ -107,7 +117,7 @@ fn guards(settings: &Settings) -> Value {
 
 /// The old value becomes the newest version, ours are destroyed, the old settings come back.
 fn unmerge(copied: &CopiedKv, history: &History, base: &Base, pre_image: &Value) -> Result<(), Failure> {
-    if kept(history, base.current) != base.kept {
+    if base.kept_of(history) != base.kept {
         return Err(conflict(copied, "has other old versions than when it was planned"));
     }
     let mut newest = history.current;

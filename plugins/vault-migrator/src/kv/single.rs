@@ -27,8 +27,11 @@ pub(crate) fn apply(
     if there != before && (there.is_none() || there != wrote) {
         return Err(foreign(copied));
     }
-    let wanted = wanted.state.as_ref().map(|state| &state["value"]);
-    put(copied, wanted)
+    let Some(wanted) = wanted.state.as_ref().map(|state| &state["value"]) else {
+        let text = format!("{} has no document any more that {TARGET}:{} could hold", copied.origin.shown(), copied.target.full());
+        return Err(Failure::conflict(format!("{text}, and what it holds would be gone for good: remove it there if it is to go")));
+    };
+    put(copied, Some(wanted))
 }
 
 /// Puts the pre-image back, if what is there is ours.
@@ -38,7 +41,7 @@ pub(crate) fn rollback(copied: &CopiedKv, found: &Found, pre_image: Option<&Valu
         return Ok(());
     }
     // Without a memo, as after an attempt that failed, it can only be what the source has.
-    let wanted = if memo.is_none() { Wanted::of(copied, &copied.source()?).state } else { None };
+    let wanted = if memo.is_none() { Wanted::of(copied, &copied.source()?, found).state } else { None };
     let wrote = memo.map(|memo| &memo["wrote"]).or(wanted.as_ref()).map(|state| &state["value"]);
     if found.single.as_ref() != wrote {
         return Err(foreign(copied));

@@ -2,6 +2,7 @@
 
 mod copying;
 mod crashes;
+mod meanwhile;
 mod planning;
 mod retiring;
 mod rows;

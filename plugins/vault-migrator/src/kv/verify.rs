@@ -18,8 +18,8 @@ pub(crate) fn verify(copied: &CopiedKv, pre_image: Option<&Value>, stage: Stage)
         return Ok(vec![Check::application("reads-as-before", back, detail)]);
     }
     let source = copied.source()?;
-    let wanted = Wanted::of(copied, &source);
     let found = Found::read(copied, Some(&source))?;
+    let wanted = Wanted::of(copied, &source, &found);
     let (there, should) = (target_part(copied, found.state.as_ref()), target_part(copied, wanted.state.as_ref()));
     let named = |what: &str| format!("{what} of {TARGET}:{} compared with {}", copied.target.full(), copied.origin.shown());
     if copied.kind == Kind::V1 {
@@ -31,10 +31,18 @@ pub(crate) fn verify(copied: &CopiedKv, pre_image: Option<&Value>, stage: Stage)
         Check::application(
             "versions-read-back",
             same("versions") && same("current") && same("kept"),
-            named(&format!("{versions} versions")),
+            format!("{}{}", named(&format!("{versions} versions")), expired(copied, &found)),
         ),
         Check::application("settings-read-back", same("settings"), named("limits and custom metadata")),
     ])
+}
+
+/// Which versions of the target cannot be compared any more, as planned.
+fn expired(copied: &CopiedKv, found: &Found) -> String {
+    let versions = found.history.iter().flat_map(|history| &history.versions);
+    let expired = versions.filter(|(number, version)| version.has_expired() && copied.timed(**number).is_some());
+    let numbers: Vec<String> = expired.map(|(number, _)| number.to_string()).collect();
+    if numbers.is_empty() { String::new() } else { format!("; the timers of these have run out since: {}", numbers.join(", ")) }
 }
 
 /// Whether a state is the one before; of a merged key, whether what can be restored is.

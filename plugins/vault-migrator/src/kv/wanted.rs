@@ -4,6 +4,8 @@
 //! `{"settings", "current", "versions": {"3": {"state": "live", "value", "expires"?} | {"state": "deleted"}}, "latest"}`,
 //! with `"kept"` for the versions that a merged key had before, by fingerprints of their values. Versions without data (destroyed, pruned, never
 //! written) are left out. Times are left out. `latest` is what a read without a number gives, null if nothing.
+//! A version that a timer will delete, as planned, is `{"state": "timed", "value"}` with a fingerprint, before its time and after
+//! it: nobody has written, and nothing has moved. Where the target knows no timers it is `{"state": "live", "value"}`.
 //! A state of a v1 key is `{"value"}`. Where versions of the source are undeleted for a read, the state is
 //! `{"target": …, "recovered": {"2": "deleted"}}`.
 
@@ -16,8 +18,9 @@ use super::{
     TARGET,
     history::{History, Version},
     mount::Kind,
-    origin::{CopiedKv, Numbering, Origin},
-    settings::{Limits, Settings},
+    origin::{Base, CopiedKv, Numbering, Origin},
+    planned::Timed,
+    settings::Settings,
     store,
 };
 
@@ -28,6 +31,14 @@ pub(crate) enum Slot {
     Value { value: Value, deletion: Option<String> },
     /// A soft-deleted version of this number at the source, to be written and soft-deleted.
     Recovered(u64),
+    /// A version of this number that was soft-deleted at the source after the plan: so is its copy, which keeps its data.
+    Withdrawn(u64),
+    /// A version of this number whose timer has run out at the source: its copy is as it is. Without one the number is taken by
+    /// an empty document, soft-deleted.
+    Expired(u64),
+    /// A version of this number that was destroyed at the source after the plan: a number without data, but no copy is destroyed
+    /// for it.
+    Destroyed(u64),
     /// A number without data.
     Tombstone,
 }
@@ -45,32 +56,25 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// What follows from the source as it was read.
-    pub(crate) fn of(copied: &CopiedKv, source: &History) -> Self {
+    /// What follows from the source as it was read and the change. What is at the target counts for versions alone that timers or
+    /// people have deleted at both sides since the plan: there is more than one way in which these are as they should be.
+    pub(crate) fn of(copied: &CopiedKv, source: &History, found: &Found) -> Self {
         let settings = match &copied.base {
             Some(base) => base.settings.clone(),
             None => source.settings.carried(&copied.from_limits, &copied.to_limits),
         };
-        let base = copied.base();
+        let slot = |number: u64| slot(copied, source, number);
         let slots: BTreeMap<u64, Slot> = match copied.numbering {
-            Numbering::Numbered => (1..=source.current).map(|number| (number, slot(copied, source, number))).collect(),
-            Numbering::Compact => (base + 1..).zip(compact(copied, source)).collect(),
+            Numbering::Numbered => (1..=source.current).map(|number| (number, slot(number))).collect(),
+            Numbering::Compact => (copied.base() + 1..).zip(copied.compact(source).into_iter().map(slot)).collect(),
         };
-        let current = slots.keys().next_back().copied().unwrap_or(base);
+        let current = slots.keys().next_back().copied().unwrap_or(copied.base());
         let state = match copied.kind {
-            Kind::V1 => source.latest().filter(|value| !is_empty(value)).map(|value| json!({ "value": value })),
+            Kind::V1 => single(copied, source, found).map(|value| json!({ "value": value })),
             Kind::V2 => {
-                let latest = match slots.get(&current) {
-                    Some(Slot::Value { value, .. }) => Some(value),
-                    _ => None,
-                };
-                let versions =
-                    slots.iter().filter_map(|(number, slot)| Some((number.to_string(), slot.entry(&copied.to_limits)?))).collect();
-                let mut state = state(&settings, current, versions, latest);
-                if let Some(base) = &copied.base {
-                    state["kept"] = base.kept.clone().into();
-                }
-                Some(state)
+                let there = |number: &u64| found.history.as_ref().and_then(|history| history.versions.get(number));
+                let entries = slots.iter().filter_map(|(number, slot)| Some((*number, slot.entry(copied, *number, there(number))?)));
+                Some(state(&settings, current, entries.collect(), copied.base.as_ref().map(|base| base.kept.clone())))
             }
         };
         let recovered: Map<String, Value> = copied.recover.iter().map(|number| (number.to_string(), json!("deleted"))).collect();
@@ -79,17 +83,28 @@ impl Wanted {
 
     /// The lowest number with data.
     pub(crate) fn lowest(&self) -> Option<u64> {
-        self.slots.iter().find(|(_, slot)| **slot != Slot::Tombstone).map(|(number, _)| *number)
+        self.slots.iter().find(|(_, slot)| !slot.is_bare()).map(|(number, _)| *number)
     }
 }
 
 impl Slot {
-    fn entry(&self, to: &Limits) -> Option<Value> {
-        let expire_anyway = Limits::default().deletes_after(to) > 0;
-        match self {
-            Self::Value { value, deletion } => Some(live(value, expire_anyway || (deletion.is_some() && !to.never_delete))),
-            Self::Recovered(_) => Some(json!({ "state": "deleted" })),
-            Self::Tombstone => None,
+    /// Whether it is a number without data.
+    pub(crate) const fn is_bare(&self) -> bool {
+        matches!(self, Self::Destroyed(_) | Self::Tombstone)
+    }
+
+    /// The entry of a state for this version of the target, where this is there.
+    fn entry(&self, copied: &CopiedKv, number: u64, there: Option<&Version>) -> Option<Value> {
+        let timed = copied.timed(number);
+        match (self, timed, there) {
+            (Self::Value { value, deletion }, Some(_), _) => Some(ticking(fingerprint(value), copied.expires(deletion.is_some()))),
+            (Self::Value { value, deletion }, None, _) => Some(live(value, copied.expires(deletion.is_some()))),
+            (Self::Expired(_), Some(timed), Some(Version::Live { value, .. })) if fingerprint(value) == timed.value => {
+                Some(as_planned(copied, timed))
+            }
+            (Self::Expired(_) | Self::Withdrawn(_), Some(timed), Some(version)) if version.has_expired() => Some(as_planned(copied, timed)),
+            (Self::Expired(_) | Self::Withdrawn(_) | Self::Recovered(_), ..) => Some(deleted()),
+            (Self::Destroyed(_) | Self::Tombstone, ..) => None,
         }
     }
 }
@@ -117,14 +132,14 @@ impl Found {
             }
             Kind::V2 => {
                 found.history = History::read(TARGET, &copied.target)?;
-                found.history.as_ref().map(|history| target_state(history, copied.base.is_some().then(|| copied.base())))
+                found.history.as_ref().map(|history| target_state(copied, history))
             }
         };
         let recovered = copied.recover.iter().map(|number| {
             let word = match source.and_then(|source| source.versions.get(number)) {
                 Some(Version::Live { .. }) => "live",
-                Some(Version::Deleted) => "deleted",
-                Some(Version::Destroyed) | None => "destroyed",
+                // What is gone is not open either, and this change cannot bring it back.
+                _ => "deleted",
             };
             (number.to_string(), Value::from(word))
         });
@@ -148,7 +163,7 @@ pub(crate) fn live(value: &Value, expires: bool) -> Value {
 pub(crate) fn entries(history: &History) -> BTreeMap<u64, Value> {
     let entry = |version: &Version| match version {
         Version::Live { value, deletion } => Some(live(value, deletion.is_some())),
-        Version::Deleted => Some(json!({ "state": "deleted" })),
+        Version::Deleted { .. } => Some(deleted()),
         Version::Destroyed => None,
     };
     history.versions.iter().filter_map(|(number, version)| Some((*number, entry(version)?))).collect()
@@ -159,31 +174,58 @@ pub(crate) fn is_empty(value: &Value) -> bool {
     value.as_object().is_none_or(Map::is_empty)
 }
 
-/// The versions of a source that a compact copy has, in order.
-fn compact(copied: &CopiedKv, source: &History) -> Vec<Slot> {
-    let numbers = source.versions.keys();
-    let mut slots: Vec<Slot> = numbers.map(|number| slot(copied, source, *number)).filter(|slot| *slot != Slot::Tombstone).collect();
-    // Without it an older version would become the current one: a secret that was taken away would be back.
-    if source.current > 0 && slot(copied, source, source.current) == Slot::Tombstone {
-        slots.push(Slot::Tombstone);
-    }
-    slots
+/// The entry of a version that cannot be read.
+fn deleted() -> Value {
+    json!({ "state": "deleted" })
+}
+
+/// The entry of a version of this fingerprint that a timer deletes, if the target `expires` it.
+fn ticking(value: String, expires: bool) -> Value {
+    json!({ "state": if expires { "timed" } else { "live" }, "value": value })
+}
+
+/// The same as it was planned.
+fn as_planned(copied: &CopiedKv, timed: &Timed) -> Value {
+    ticking(timed.value.clone(), copied.expires(timed.until.is_some()))
 }
 
 fn slot(copied: &CopiedKv, source: &History, number: u64) -> Slot {
     match source.versions.get(&number) {
-        Some(Version::Deleted | Version::Live { .. }) if copied.recover.contains(&number) => Slot::Recovered(number),
+        Some(Version::Deleted { .. } | Version::Live { .. }) if copied.recover.contains(&number) => Slot::Recovered(number),
         Some(Version::Live { value, deletion }) => Slot::Value { value: value.clone(), deletion: deletion.clone() },
-        Some(Version::Deleted | Version::Destroyed) | None => Slot::Tombstone,
+        Some(Version::Deleted { at, .. }) if copied.planned.has_expired(number, at) => Slot::Expired(number),
+        Some(Version::Deleted { .. }) if !copied.planned.lacks(number) => Slot::Withdrawn(number),
+        Some(Version::Destroyed) if !copied.planned.lacks(number) => Slot::Destroyed(number),
+        Some(Version::Deleted { .. } | Version::Destroyed) | None => Slot::Tombstone,
     }
 }
 
-fn target_state(history: &History, base: Option<u64>) -> Value {
-    let added = entries(history).into_iter().filter(|(number, _)| base.is_none_or(|base| *number > base));
-    let added = added.map(|(number, entry)| (number.to_string(), entry)).collect();
-    let mut state = state(&history.settings, history.current, added, history.latest());
-    if let Some(base) = base {
-        state["kept"] = kept(history, base).into();
+/// What a target without versions should hold. A document whose timer has run out at the source stays as it was copied.
+fn single<'v>(copied: &CopiedKv, source: &'v History, found: &'v Found) -> Option<&'v Value> {
+    let latest = match slot(copied, source, source.current) {
+        Slot::Expired(number) => {
+            let timed = copied.planned.timed.iter().find(|timed| timed.number == number);
+            found.single.as_ref().filter(|value| timed.is_some_and(|timed| timed.value == fingerprint(value)))
+        }
+        _ => source.latest(),
+    };
+    latest.filter(|value| !is_empty(value))
+}
+
+fn target_state(copied: &CopiedKv, history: &History) -> Value {
+    let entry = |number: u64, version: &Version| match (version, copied.timed(number)) {
+        (Version::Live { value, deletion }, Some(_)) => Some(ticking(fingerprint(value), deletion.is_some())),
+        (Version::Live { value, deletion }, None) => Some(live(value, deletion.is_some())),
+        (Version::Deleted { by_timer: true, .. }, Some(timed)) => Some(as_planned(copied, timed)),
+        (Version::Deleted { .. }, _) => Some(deleted()),
+        (Version::Destroyed, _) => None,
+    };
+    let added = history.versions.range(copied.base() + 1..);
+    let added = added.filter_map(|(number, version)| Some((*number, entry(*number, version)?))).collect();
+    let kept = copied.base.as_ref().map(|base| base.kept_of(history));
+    let mut state = state(&history.settings, history.current, added, kept);
+    if history.current <= copied.base() {
+        state["latest"] = history.latest().cloned().unwrap_or_default();
     }
     state
 }
@@ -199,9 +241,33 @@ pub(crate) fn kept(history: &History, base: u64) -> Map<String, Value> {
     entries(history).into_iter().filter(|(number, _)| *number <= base).map(marked).collect()
 }
 
-fn state(settings: &Settings, current: u64, versions: Map<String, Value>, latest: Option<&Value>) -> Value {
-    let versions = Value::Object(versions);
-    json!({ "settings": settings.document(), "current": current, "versions": versions, "latest": latest })
+impl Base {
+    /// [`kept`] of the key as it is now. A version whose timer has run out since the plan is as it was.
+    pub(crate) fn kept_of(&self, history: &History) -> Map<String, Value> {
+        let mut kept = kept(history, self.current);
+        for (number, entry) in &mut kept {
+            let expired = number.parse().is_ok_and(|number: u64| history.versions.get(&number).is_some_and(Version::has_expired));
+            if let Some(planned) = self.kept.get(number).filter(|planned| expired && planned["expires"] == true) {
+                entry.clone_from(planned);
+            }
+        }
+        kept
+    }
+}
+
+/// Whether what a state or a memo says of a version's value is this document, or its fingerprint.
+pub(crate) fn is_of(said: &Value, document: &Value) -> bool {
+    said == document || said.as_str() == Some(fingerprint(document).as_str())
+}
+
+fn state(settings: &Settings, current: u64, entries: BTreeMap<u64, Value>, kept: Option<Map<String, Value>>) -> Value {
+    let latest = entries.get(&current).map(|entry| entry["value"].clone());
+    let versions: Map<String, Value> = entries.into_iter().map(|(number, entry)| (number.to_string(), entry)).collect();
+    let mut state = json!({ "settings": settings.document(), "current": current, "versions": versions, "latest": latest });
+    if let Some(kept) = kept {
+        state["kept"] = kept.into();
+    }
+    state
 }
 
 fn with_recovered(copied: &CopiedKv, target: Option<Value>, recovered: Map<String, Value>) -> Option<Value> {

@@ -17,6 +17,8 @@ use super::{
 pub(crate) struct Writing<'w> {
     pub(crate) copied: &'w CopiedKv,
     pub(crate) wanted: &'w Wanted,
+    /// Expired versions that are written as empty documents and soft-deleted.
+    pub(crate) emptied: Vec<u64>,
     /// Milliseconds since the Unix epoch, by the clock that the source's timers have.
     pub(crate) now: u64,
     /// Settings that the key has at the moment; none before there is a key.
@@ -49,7 +51,14 @@ impl Writing<'_> {
                     self.expire(None)?;
                     write(&self.copied.target, *number, &value)?;
                 }
-                Slot::Tombstone => write(&self.copied.target, *number, &json!({}))?,
+                Slot::Expired(_) => {
+                    self.expire(None)?;
+                    write(&self.copied.target, *number, &json!({}))?;
+                }
+                Slot::Withdrawn(_) => {
+                    return Err(Failure::internal("what the source has taken away is refused before anything is written"));
+                }
+                Slot::Destroyed(_) | Slot::Tombstone => write(&self.copied.target, *number, &json!({}))?,
             }
         }
         Ok(())
@@ -93,10 +102,23 @@ impl Writing<'_> {
     fn open(&self, metadata: &Value) -> (Vec<u64>, Vec<u64>) {
         let facts = |number: &u64| metadata["versions"].get(number.to_string());
         let is_whole = |(number, _): &(&u64, &Slot)| facts(number).is_some_and(|facts| facts["destroyed"] != true);
-        let is_live = |(number, _): &(&u64, &Slot)| facts(number).is_some_and(|facts| facts["deletion_time"] == "");
+        // One that has a timer can be read until its time has come. What was deleted by hand has a time as well.
+        let is_live = |(number, _): &(&u64, &Slot)| {
+            let of = |facts: &'_ Value, name: &str| facts[name].as_str().unwrap_or_default().to_owned();
+            facts(number).filter(|facts| facts["destroyed"] != true).is_some_and(|facts| {
+                let (created, deletion) = (of(facts, "created_time"), of(facts, "deletion_time"));
+                let is_due = duration::epoch_millis(&deletion).is_some_and(|time| time > self.now);
+                deletion.is_empty() || (is_due && duration::is_seconds_after(&created, &deletion))
+            })
+        };
+        let is_deleted = |(number, slot): &(&u64, &Slot)| match slot {
+            Slot::Recovered(_) | Slot::Withdrawn(_) => true,
+            Slot::Expired(_) => self.emptied.contains(number),
+            Slot::Value { .. } | Slot::Destroyed(_) | Slot::Tombstone => false,
+        };
         let slots = || self.wanted.slots.iter();
-        let destroy = slots().filter(|(_, slot)| **slot == Slot::Tombstone).filter(is_whole).map(|(number, _)| *number);
-        let delete = slots().filter(|(_, slot)| matches!(slot, Slot::Recovered(_))).filter(is_live).map(|(number, _)| *number);
+        let destroy = slots().filter(|(_, slot)| slot.is_bare()).filter(is_whole).map(|(number, _)| *number);
+        let delete = slots().filter(is_deleted).filter(is_live).map(|(number, _)| *number);
         (destroy.collect(), delete.collect())
     }
 

@@ -107,6 +107,7 @@ fn merged_versions_come_after_those_that_were_there() {
     server.change(TARGET, MOUNT, "app/db", |stored, _| stored.max_versions = 2);
     let change = &copies(json!({"existing": "merge"}))[0];
     assert!(losses(change).contains(&("rollback-advances", 1)) && losses(change).contains(&("settings-kept", 1)));
+    assert!(losses(change).contains(&("limit-raised", 1)), "two versions were kept, and four are to be");
     let there = there(&server, change);
     let versions = shown(&server, TARGET, "app/db");
     assert_eq!(versions.iter().map(|version| version.0).collect::<Vec<_>>(), [1, 2, 3]);

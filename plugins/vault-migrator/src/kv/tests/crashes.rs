@@ -257,7 +257,7 @@ fn a_source_that_moved_after_verification_is_copied_on() {
     VaultMigrator::apply(&context, "", &change, None, there.memo.as_ref()).expect("applied again");
     let now = captured(&change);
     assert_eq!(now.state, now.expected);
-    assert_eq!(shown(&server, TARGET, "k").iter().map(|version| version.1).collect::<Vec<_>>(), ["destroyed", "live", "live"]);
+    assert_eq!(shown(&server, TARGET, "k").iter().map(|version| version.1).collect::<Vec<_>>(), ["deleted", "live", "live"]);
 }
 
 #[test]
