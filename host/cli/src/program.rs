@@ -41,8 +41,8 @@ impl Program {
         // Who asks where a run stands before it is listened for, while it is planned say, must not end it: from the first
         // listener on the signal has lost its default action.
         let inside = runtime.enter();
-        signal(SignalKind::user_defined1())
-            .map_err(|error| CommandError::no(code::MACHINE, "cannot listen for signals").because(&error))?;
+        let listener = signal(SignalKind::user_defined1());
+        drop(listener.map_err(|error| CommandError::no(code::MACHINE, "cannot listen for signals").because(&error))?);
         drop(inside);
         Ok(runtime)
     }
