@@ -285,6 +285,28 @@ fn a_source_that_is_gone_can_be_copied_no_more_but_its_copy_can_be_taken_back() 
 }
 
 #[test]
+fn a_timer_that_runs_out_in_the_middle_of_a_retirement_changes_nothing() {
+    for early in [true, false] {
+        let server = timed();
+        let copies = copies(json!({}));
+        let copied = there(&server, &copies[0]);
+        let change = &planned("retire-kv", &json!({}), &copies).expect("a plan")[0];
+        let before = captured(change);
+        if early {
+            server.wait(120_000);
+        }
+        apply(&server, change, before.state.as_ref()).expect("retired");
+        server.wait(120_000);
+        assert_eq!(captured(change).state, before.expected);
+        for stage in [Stage::Applied, Stage::Retired] {
+            passes(change, before.state.as_ref(), stage);
+        }
+        // Before its source is destroyed only the copy's state counts.
+        assert_eq!(captured(&copies[0]).state, copied.before.expected);
+    }
+}
+
+#[test]
 fn a_source_that_does_not_answer_is_not_gone() {
     let server = timed();
     let change = copies(json!({})).remove(0);
