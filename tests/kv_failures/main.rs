@@ -1,5 +1,6 @@
 //! The shipped workflows between real servers, and what goes wrong on the way: the program, the plugin, the policies.
 
+mod doctor;
 mod foreign;
 mod killed;
 mod limits;

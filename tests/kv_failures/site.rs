@@ -52,11 +52,20 @@ impl Site {
 
     /// Gives a variable a token that has a shipped policy and nothing else.
     pub(crate) fn token(&mut self, server: &OpenBao, variable: &'static str, policy: &str) {
-        let rules = std::fs::read_to_string(root().join("workflows/policies").join(format!("{policy}.hcl"))).expect("a shipped policy");
-        server.policy(policy, &rules);
-        let wish = serde_json::json!({"policies": [policy], "no_default_policy": true, "ttl": LIFE});
+        self.token_of(server, variable, (policy, &shipped_policy(policy)), LIFE);
+    }
+
+    /// Gives a variable a token that has this policy, written anew, and lives so long.
+    pub(crate) fn token_of(&mut self, server: &OpenBao, variable: &'static str, (policy, rules): (&str, &str), life: &str) {
+        server.policy(policy, rules);
+        let wish = serde_json::json!({"policies": [policy], "no_default_policy": true, "ttl": life});
         let made = server.must("POST", "/v1/auth/token/create", wish);
-        self.variables.insert(variable, made["auth"]["client_token"].as_str().expect("a token").to_owned());
+        self.give(variable, made["auth"]["client_token"].as_str().expect("a token"));
+    }
+
+    /// Gives a variable this value.
+    pub(crate) fn give(&mut self, variable: &'static str, value: &str) {
+        self.variables.insert(variable, value.to_owned());
     }
 
     /// What a variable holds.
@@ -127,6 +136,11 @@ impl Site {
             }
         });
     }
+}
+
+/// The text of a shipped policy.
+pub(crate) fn shipped_policy(name: &str) -> String {
+    std::fs::read_to_string(root().join("workflows/policies").join(format!("{name}.hcl"))).expect("a shipped policy")
 }
 
 /// Both streams and the exit code.

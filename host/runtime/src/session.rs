@@ -139,6 +139,9 @@ impl Session {
         let answer = self.send_recorded(&*backend, &matched, &objects, wire, &leaves).await?;
         permit.received(answer.response.bytes)?;
         self.note_answer(&matched, asked, &objects, (&role, member), &answer.response);
+        if matched.method == "GET" && answer.response.status == 200 {
+            objects.iter().for_each(|object| seat.meet(&*backend, &matched.path, &object.path));
+        }
         Ok(self.show(seat, &role, &matched, &objects, answer))
     }
 
