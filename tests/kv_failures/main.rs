@@ -10,4 +10,5 @@ mod picture;
 mod probe;
 mod proxy;
 mod site;
+mod token;
 mod workflows;

@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use self::{
     login::{Login, LoginSettings},
     mounts::{Mounts, is_mountable},
-    token::Token,
+    token::{Refusal, Token},
     wire::{Place, Wire},
 };
 use super::{
@@ -141,9 +141,10 @@ impl VaultBackend {
         if response.status != 403 {
             return Ok(response);
         }
-        match self.token.revive(&token, &self.wire).await? {
-            None => Ok(response),
-            Some(new) => {
+        match self.token.refused(&token, &self.wire).await? {
+            Refusal::Meant => Ok(response),
+            Refusal::Dead => Err(self.wire.dead().into()),
+            Refusal::Replaced(new) => {
                 request.credential = Some(new);
                 self.wire.send(&request).await
             }
