@@ -68,6 +68,23 @@ fn the_shipped_workflows_with_the_shipped_policies_have_no_finding() {
 }
 
 #[test]
+fn the_access_of_a_plan_has_writes_only_where_one_can_be_sent() {
+    let (source, _target, site) = scene();
+    let writes = || -> Vec<String> {
+        let access = site.document(&format!("plan {WORKFLOW}"), 0)["plan"]["access"].clone();
+        let all = access.as_array().expect("connections").iter();
+        let writing = all.filter(|one| one["classes"].as_str().is_some_and(|classes| classes.contains("write")));
+        writing.map(|one| one["connection"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_eq!(writes(), ["new", "old-retirer"]);
+    // A soft-deleted version that is to be recovered is undeleted at the source for a while.
+    write(&source, "app/db", json!({"password": "another"}));
+    source.must("PUT", "/v1/secret/delete/app/db", json!({"versions": [1]}));
+    site.edit("with        = { mount", "with        = { recover_deleted = true, mount");
+    assert_eq!(writes(), ["new", "old", "old-retirer"]);
+}
+
+#[test]
 fn what_the_inputs_do_not_need_is_not_missed() {
     let (source, target, mut site) = scene();
     let rules = shipped_policy("target");
