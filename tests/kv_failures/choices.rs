@@ -56,7 +56,7 @@ fn soft_deleted_versions_are_recovered_for_one_read_and_arrive_soft_deleted() {
     source.must("PUT", "/v1/secret/delete/app", json!({"versions": [2]}));
     let mut site = Site::between(&source, &target, &target.url());
     // Beside what source.hcl reads it needs what source-retire.hcl may do.
-    site.token_of(&source, "OLD_TOKEN", &["source", "source-retire"]);
+    site.token_with(&source, "OLD_TOKEN", &["source", "source-retire"]);
     site.edit("skip = \"${inputs.skip}\" }", "skip = \"${inputs.skip}\", recover_deleted = true }");
     let document = site.run("", 0);
     assert_eq!(document["ending"], "completed", "{document:#}");
@@ -76,7 +76,7 @@ fn a_recovery_is_taken_back_at_both_ends() {
     source.must("PUT", "/v1/secret/delete/app", json!({"versions": [1]}));
     let before = picture::keys(&source, "secret");
     let mut site = Site::between(&source, &target, &target.url());
-    site.token_of(&source, "OLD_TOKEN", &["source", "source-retire"]);
+    site.token_with(&source, "OLD_TOKEN", &["source", "source-retire"]);
     site.edit("skip = \"${inputs.skip}\" }", "skip = \"${inputs.skip}\", recover_deleted = true }");
     site.run("", 0);
     let back = site.document("rollback last --yes", 0);

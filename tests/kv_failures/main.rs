@@ -2,6 +2,7 @@
 
 mod choices;
 mod cluster;
+mod doctor;
 mod foreign;
 mod killed;
 mod limits;
@@ -14,4 +15,5 @@ mod proxy;
 mod site;
 mod source;
 mod timer;
+mod token;
 mod workflows;

@@ -52,18 +52,32 @@ impl Site {
 
     /// Gives a variable a token that has a shipped policy and nothing else.
     pub(crate) fn token(&mut self, server: &OpenBao, variable: &'static str, policy: &str) {
-        self.token_of(server, variable, &[policy]);
+        self.token_of(server, variable, (policy, &shipped_policy(policy)), LIFE);
     }
 
-    /// The same with several policies.
-    pub(crate) fn token_of(&mut self, server: &OpenBao, variable: &'static str, policies: &[&str]) {
+    /// The same with several shipped policies.
+    pub(crate) fn token_with(&mut self, server: &OpenBao, variable: &'static str, policies: &[&str]) {
         for policy in policies {
-            let rules = std::fs::read_to_string(root().join("workflows/policies").join(format!("{policy}.hcl"))).expect("a shipped policy");
-            server.policy(policy, &rules);
+            server.policy(policy, &shipped_policy(policy));
         }
-        let wish = serde_json::json!({"policies": policies, "no_default_policy": true, "ttl": LIFE});
+        self.made(server, variable, policies, LIFE);
+    }
+
+    /// Gives a variable a token that has this policy, written anew, and lives so long.
+    pub(crate) fn token_of(&mut self, server: &OpenBao, variable: &'static str, (policy, rules): (&str, &str), life: &str) {
+        server.policy(policy, rules);
+        self.made(server, variable, &[policy], life);
+    }
+
+    fn made(&mut self, server: &OpenBao, variable: &'static str, policies: &[&str], life: &str) {
+        let wish = serde_json::json!({"policies": policies, "no_default_policy": true, "ttl": life});
         let made = server.must("POST", "/v1/auth/token/create", wish);
-        self.variables.insert(variable, made["auth"]["client_token"].as_str().expect("a token").to_owned());
+        self.give(variable, made["auth"]["client_token"].as_str().expect("a token"));
+    }
+
+    /// Gives a variable this value.
+    pub(crate) fn give(&mut self, variable: &'static str, value: &str) {
+        self.variables.insert(variable, value.to_owned());
     }
 
     /// What a variable holds.
@@ -141,6 +155,11 @@ impl Site {
             }
         });
     }
+}
+
+/// The text of a shipped policy.
+pub(crate) fn shipped_policy(name: &str) -> String {
+    std::fs::read_to_string(root().join("workflows/policies").join(format!("{name}.hcl"))).expect("a shipped policy")
 }
 
 /// Both streams and the exit code.

@@ -8,3 +8,10 @@ path "secret/metadata/*" {
 path "secret/data/*" {
   capabilities = ["read"]
 }
+# What this token can do and how long it lives: what `cutover doctor` and the notes of a plan say of it.
+path "sys/capabilities-self" {
+  capabilities = ["update"]
+}
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}

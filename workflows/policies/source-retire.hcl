@@ -15,3 +15,10 @@ path "secret/delete/*" {
 path "secret/undelete/*" {
   capabilities = ["update"]
 }
+# What this token can do and how long it lives: what `cutover doctor` and the notes of a plan say of it.
+path "sys/capabilities-self" {
+  capabilities = ["update"]
+}
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}

@@ -190,6 +190,8 @@ pub struct Access {
     pub policies: Vec<String>,
     /// How long it lives from now if the host cannot prolong it; none is for longer than any run.
     pub ttl: Option<Span>,
+    /// Why its policies and its life are not known, if they are not.
+    pub untold: Option<String>,
 }
 
 /// A way to speak to a kind of backend.

@@ -1,12 +1,15 @@
 //! What a plan or a run works with: loaded plugins and opened connections.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use cutover_engine::{Failure, FailureCase, Operation, PlannedConnection, PlannedOperation, PlannedProbe, Pointer};
 
 use crate::{
     connection::{Backend, ConnectionConfig, Kinds, OpenError, Opened, Opening},
-    policy::Policy,
+    policy::{Policy, RequestPath},
     sandbox::Plugin,
 };
 
@@ -22,6 +25,8 @@ pub struct Equipment {
 struct Connected {
     config: ConnectionConfig,
     opened: Opened,
+    /// The path of an object that was read through it.
+    met: OnceLock<String>,
 }
 
 /// The roles of one operation, each with what plays it and the rules for it.
@@ -53,7 +58,7 @@ impl Equipment {
         };
         let declaration = serde_json::to_value(&config).expect("a declaration has string keys only");
         let planned = PlannedConnection { kind: config.kind.clone(), authority, members, declaration };
-        self.connections.insert(config.name.clone(), Arc::new(Connected { config, opened }));
+        self.connections.insert(config.name.clone(), Arc::new(Connected { config, opened, met: OnceLock::new() }));
         Ok(planned)
     }
 
@@ -114,6 +119,12 @@ impl Equipment {
             Opened::One(backend) => Some(backend),
             Opened::Set(_) => None,
         }
+    }
+
+    /// The path of an object that was read through a connection since it was opened: it stands for all that is read there.
+    #[must_use]
+    pub fn met(&self, connection: &str) -> Option<&str> {
+        self.connections.get(connection)?.met.get().map(String::as_str)
     }
 
     /// Gives up what was obtained from the backends for a while, such as logins. A later request obtains it again.
@@ -183,6 +194,16 @@ impl Seat {
         match &self.connected.opened {
             Opened::One(_) => Vec::new(),
             Opened::Set(members) => members.iter().map(|(name, _)| name.clone()).collect(),
+        }
+    }
+
+    /// Notes that an object was read, unless one is known. Where a path leads decides what is one: a setting of a mount is none.
+    pub(crate) fn meet(&self, backend: &dyn Backend, path: &RequestPath, object: &str) {
+        if self.connected.met.get().is_none()
+            && backend.known_ground(path).is_some_and(|ground| object.strip_prefix(&ground.mount).is_some_and(|key| key.starts_with('/')))
+        {
+            // Another request may have been quicker: its object is as good.
+            let _ = self.connected.met.set(object.to_owned());
         }
     }
 

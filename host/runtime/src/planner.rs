@@ -360,10 +360,7 @@ impl Planner<'_> {
         calls.spawn(async move { plugin.call(powers, call, timeout).await });
         let answer = calls.join_next().await.expect("one call is under way");
         let answer = answer.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-        if let Some(violation) = session.report().violation {
-            return Err(violation);
-        }
-        match answer.map_err(|failure| sealing.strained(failure))? {
+        match session.report().verdict(answer).map_err(|failure| sealing.strained(failure))? {
             Answer::Page { changes, rest, output } => Ok(Paged { content: (changes, output), rest }),
             _ => Err(Failure {
                 case: cutover_engine::FailureCase::Internal,

@@ -107,10 +107,12 @@ impl Session {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A refusal is remembered: whatever the plugin returns, the call failed with it.
+    /// A refusal is remembered: whatever the plugin returns, the call failed with it. So is a credential that is no good: what
+    /// it is refused says nothing of what it asked for.
     fn remember<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
         if let Err(failure) = &result
-            && matches!(failure.case, FailureCase::Refused | FailureCase::Exhausted)
+            && (matches!(failure.case, FailureCase::Refused | FailureCase::Exhausted)
+                || failure.code.as_deref() == Some(Code::LOGIN.as_str()))
         {
             self.seen().violation.get_or_insert_with(|| failure.clone());
         }
@@ -137,8 +139,14 @@ impl Session {
         let (wire, leaves, bytes) = self.open_request(&role, &matched, request)?;
         let permit = self.budget.admit(bytes)?;
         let answer = self.send_recorded(&*backend, &matched, &objects, wire, &leaves).await?;
+        if matches!(answer.response.status, 401 | 403) {
+            self.seen().denied = Some((seat.connection().to_owned(), answer.response.status));
+        }
         permit.received(answer.response.bytes)?;
         self.note_answer(&matched, asked, &objects, (&role, member), &answer.response);
+        if matched.method == "GET" && answer.response.status == 200 {
+            objects.iter().for_each(|object| seat.meet(&*backend, &matched.path, &object.path));
+        }
         Ok(self.show(seat, &role, &matched, &objects, answer))
     }
 

@@ -117,7 +117,8 @@ impl Operation {
         }
     }
 
-    /// JSON Schema 2020-12 of `with`; without it a step gives no input.
+    /// JSON Schema 2020-12 of `with`; without it a step gives no input. A property may name, under `x-routes` and by role, the
+    /// writes (`PUT /v1/{+path}`) that only steps with that input send: others need no credential that is good for them.
     pub fn input(mut self, schema: Value) -> Self {
         self.input = schema;
         self

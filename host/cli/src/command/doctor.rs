@@ -175,6 +175,7 @@ fn of_credentials(findings: &[Finding], file: &str) -> String {
         let fault = match finding.fault {
             Fault::Missing => "missing",
             Fault::Short => "short",
+            Fault::Unknown => "unknown",
             Fault::Excess => "excess",
         };
         table.row([fault, &finding.step, &finding.role, &finding.connection, &finding.text]);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_engine::{
-    Action, Catalog, OnFailure, Per, Plan, PlannedOperation, PlannedProbe, PlannedStep, Pointer, Purpose, Role, RouteClass, Work,
+    Action, Catalog, ChangeNo, OnFailure, Per, Plan, PlannedOperation, PlannedProbe, PlannedStep, Pointer, Purpose, Role, RouteClass, Work,
 };
 
 use super::plan::{AccessView, ChangeCounts, LossView, Mark, PlanView, StepUndo, StepView, UndoView};
@@ -146,8 +146,9 @@ struct Reach {
 }
 
 impl Reach {
-    fn allow(&mut self, role: Option<&Role>) {
-        for route in role.iter().flat_map(|role| &role.routes) {
+    /// Adds the requests of a role, up to a class.
+    fn allow(&mut self, role: Option<&Role>, most: RouteClass) {
+        for route in role.iter().flat_map(|role| &role.routes).filter(|route| route.class <= most) {
             let class = match route.class {
                 RouteClass::Read => "read",
                 RouteClass::Login => "login",
@@ -190,11 +191,14 @@ fn access(plan: &Plan, catalog: Option<&Catalog>) -> Vec<AccessView> {
     };
     let mut reached: BTreeMap<&str, Reach> = BTreeMap::new();
     for (step, operation) in plan.header.steps.iter().filter_map(|step| Some((step, step.operation()?))) {
-        for (name, connection) in operation.connections.iter().chain(&operation.verify_with) {
+        let working = operation.connections.iter().map(|(name, connection)| (name, connection, most(plan, operation, name)));
+        // The hook that verifies sends nothing else.
+        let verifying = operation.verify_with.iter().map(|(name, connection)| (name, connection, RouteClass::Login));
+        for (name, connection, most) in working.chain(verifying) {
             let reach = reached.entry(connection).or_default();
             reach.steps.insert(step.id.clone());
             let role = role(&operation.plugin, &operation.operation, name);
-            reach.allow(role);
+            reach.allow(role, most);
             if plan.header.connections.get(connection).is_some_and(|connection| connection.kind == "http") {
                 reach.take_for(role);
             }
@@ -205,7 +209,7 @@ fn access(plan: &Plan, catalog: Option<&Catalog>) -> Vec<AccessView> {
             for (name, connection) in &probe.connections {
                 let reach = reached.entry(connection).or_default();
                 reach.steps.insert(step.id.clone());
-                reach.allow(role(&probe.plugin, &probe.operation, name));
+                reach.allow(role(&probe.plugin, &probe.operation, name), RouteClass::Login);
                 reach.public.extend(probe.public.iter().chain(probe.proposed.get(name).into_iter().flatten()).map(place));
             }
         }
@@ -229,6 +233,12 @@ fn access(plan: &Plan, catalog: Option<&Catalog>) -> Vec<AccessView> {
         }
     };
     reached.into_iter().map(view).collect()
+}
+
+/// The highest class of requests that the changes of a step can send in a role: what is in no change's subject is never written.
+fn most(plan: &Plan, operation: &PlannedOperation, role: &str) -> RouteClass {
+    let mut subjects = operation.changes.clone().flat_map(|change| &plan.change(ChangeNo(change)).subject);
+    if subjects.any(|object| object.role == role) { RouteClass::Write } else { RouteClass::Add }
 }
 
 /// Whether an object is the beginning of the path whose requests are about it.

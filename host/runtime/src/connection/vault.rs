@@ -25,7 +25,7 @@ use self::{
     index::Indices,
     login::{Login, LoginSettings},
     mounts::{Mounts, is_mountable},
-    token::Token,
+    token::{Refusal, Token},
     wire::{Place, Wire},
 };
 use super::{
@@ -144,9 +144,10 @@ impl VaultBackend {
         if response.status != 403 {
             return Ok(response);
         }
-        match self.token.revive(&token, &self.wire).await? {
-            None => Ok(response),
-            Some(new) => {
+        match self.token.refused(&token, &self.wire).await? {
+            Refusal::Meant => Ok(response),
+            Refusal::Dead => Err(self.wire.dead().into()),
+            Refusal::Replaced(new) => {
                 request.credential = Some(new);
                 self.wire.send(&request).await
             }
@@ -248,7 +249,12 @@ impl Backend for VaultBackend {
             let mut asked = WireRequest::of_host("POST", wire::path("/v1/sys/capabilities-self"));
             asked.body = Some(WireBody::Json(json!({ "paths": paths })));
             let verbs = self.answer(asked).await?;
-            let token = self.answer(WireRequest::of_host("GET", wire::path("/v1/auth/token/lookup-self"))).await?;
+            // Without it there is still what it can do.
+            let (token, untold) = match self.answer(WireRequest::of_host("GET", wire::path("/v1/auth/token/lookup-self"))).await {
+                Ok(token) => (token, None),
+                Err(SendError::NotSent { failure }) if failure.case == FailureCase::Denied => (Value::Null, Some(failure.text)),
+                Err(error) => return Err(error),
+            };
             let words = |value: &Value| -> Vec<String> {
                 value.as_array().into_iter().flatten().filter_map(Value::as_str).filter(|word| *word != "deny").map(str::to_owned).collect()
             };
@@ -257,6 +263,7 @@ impl Backend for VaultBackend {
                 verbs: paths.into_iter().map(|path| (path.clone(), words(&verbs["data"][&path]))).collect(),
                 policies: words(&token["data"]["policies"]),
                 ttl: seconds.map(Span::seconds),
+                untold,
             }))
         })
     }

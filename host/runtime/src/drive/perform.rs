@@ -215,12 +215,9 @@ impl Performer {
         let context = self.context(hands, name, attempt);
         let call = call(context, hands.planned.operation.clone(), ChangeBody::clone(&hands.body));
         let timeout = Duration::from_millis(hands.planned.timeout.0);
-        let mut result = hands.tools.plugin.call(session.clone(), call, timeout).await;
+        let result = hands.tools.plugin.call(session.clone(), call, timeout).await;
         let mut report = session.report();
-        if let Some(violation) = report.violation.take() {
-            result = Err(violation);
-        }
-        (result, session, report)
+        (report.verdict(result), session, report)
     }
 
     fn context(&self, hands: &Hands<'_>, name: HookName, attempt: u32) -> HookContext {

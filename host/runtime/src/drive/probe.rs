@@ -109,10 +109,7 @@ impl Performer {
         };
         let call = Call::Observe { context, operation: prober.planned.operation.clone(), input: prober.planned.input.clone(), change };
         let answer = prober.plugin.call(session.clone(), call, Duration::from_millis(prober.planned.timeout.0)).await;
-        if let Some(violation) = session.report().violation {
-            return Err(violation);
-        }
-        match answer? {
+        match session.report().verdict(answer)? {
             Answer::Observation(result) => Ok(result),
             _ => Err(defect("the sandbox gave another answer than asked for".to_owned())),
         }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use cutover_engine::{Failure, Object};
+use cutover_engine::{Failure, FailureCase, Object};
 use serde::{Deserialize, Serialize};
 
 use crate::connection::{WireResponse, WireResponseBody};
@@ -13,6 +13,8 @@ use crate::connection::{WireResponse, WireResponseBody};
 pub struct Report {
     /// The first thing the plugin had no right to.
     pub violation: Option<Failure>,
+    /// The connection that refused the last request, and with which status.
+    pub denied: Option<(String, u16)>,
     /// A write may have left without an answer.
     pub lost: Option<Failure>,
     /// Writes that were sent and not answered yet: none, unless the call was ended from outside.
@@ -25,6 +27,25 @@ pub struct Report {
     pub answers: Vec<Answered>,
     /// Raw responses, if they are kept. In plain: they go to the sealed log and nowhere else.
     pub raw: Vec<RawResponse>,
+}
+
+impl Report {
+    /// What a call came to. What the host did not allow counts whatever the plugin says. A plugin that was denied something
+    /// does not know by which connection, so that is added.
+    ///
+    /// # Errors
+    /// The failure of the call.
+    pub fn verdict<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
+        if let Some(violation) = self.violation.take() {
+            return Err(violation);
+        }
+        result.map_err(|failure| match self.denied.take() {
+            Some((connection, status)) if failure.case == FailureCase::Denied && failure.code.is_none() => {
+                Failure { text: format!("{}: connection `{connection}` answered {status}", failure.text), ..failure }
+            }
+            _ => failure,
+        })
+    }
 }
 
 /// One way to read an object: what must be refused after a retirement is this very request, with the same credential.

@@ -125,16 +125,17 @@ pub(crate) fn operation() -> Operation {
         role.kind("vault")
             .route(read("GET", "/v1/sys/internal/ui/mounts/{+path}"))
             .route(read("GET", "/v1/{+mount}/config"))
-            .route(read("LIST", "/v1/sys/policies/acl"))
-            .route(read("GET", "/v1/sys/policies/acl/{+path}"))
-            .route(read("LIST", "/v1/{+mount}/metadata/{+path}").object(key))
             .route(read("GET", "/v1/{+mount}/metadata/{+path}").object(key))
             .route(read("GET", "/v1/{+mount}/data/{+path}").object(key))
-            .route(read("LIST", "/v1/{+path}"))
             .route(read("GET", "/v1/{+path}"))
     };
     let state = |infix: &str| Route::write("PUT", &format!("/v1/{{+mount}}/{infix}/{{+path}}")).object(key).public_request("/versions");
+    // The target is never listed, and its policies are of no interest.
     let source = kv_reads(Role::one(SOURCE))
+        .route(read("LIST", "/v1/sys/policies/acl"))
+        .route(read("GET", "/v1/sys/policies/acl/{+path}"))
+        .route(read("LIST", "/v1/{+mount}/metadata/{+path}").object(key))
+        .route(read("LIST", "/v1/{+path}"))
         .kind("file")
         .route(read("GET", "/{+path}"))
         .route(read("LIST", "/{+path}").public_response("/keys"))
@@ -169,7 +170,7 @@ fn schema() -> Value {
             "existing": { "enum": ["refuse", "merge", "present"], "default": "refuse", "description": "a target key that is there: refuse the plan, add versions, or take it as copied if it is equal" },
             "history": { "enum": ["numbered", "compact"], "default": "numbered", "description": "keep version numbers, with destroyed versions for those without data, or leave these out" },
             "max_tombstones": { "type": "integer", "minimum": 0, "maximum": 500, "default": 100, "description": "a key with more pruned versions than this is copied as if `history` were `compact`" },
-            "recover_deleted": { "type": "boolean", "default": false, "description": "undelete soft-deleted versions of the source for the time of one read" },
+            "recover_deleted": { "type": "boolean", "default": false, "description": "undelete soft-deleted versions of the source for the time of one read", "x-routes": { (TARGET): ["PUT /v1/{+mount}/delete/{+path}"] } },
             "skip": { "type": "array", "items": { "type": "string", "minLength": 1 }, "default": [], "description": "prefixes of paths to leave out, such as those that may not be read" },
         },
         "required": ["mount"],

@@ -269,8 +269,8 @@ async fn a_write_whose_token_is_dead_is_sent_once_more_and_no_more() {
     let server = scripted(&[
         ("POST /v1/auth/approle/login", 200, login),
         ("POST /v1/auth/approle/login", 200, &second),
-        ("GET /v1/auth/token/lookup-self", 403, "{}"),
-        ("GET /v1/auth/token/lookup-self", 200, "{}"),
+        ("GET /v1/sys/internal/ui/mounts", 403, "{}"),
+        ("GET /v1/sys/internal/ui/mounts", 200, "{}"),
         (WRITE, 403, "{}"),
         (WRITE, 403, "{}"),
         (WRITE, 200, "{}"),

@@ -1,11 +1,8 @@
 //! The connection's own token: made at the first request, renewed before it ends, made anew when it is dead, revoked at the end.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
-use cutover_engine::{FailureCase, Span, Timestamp};
+use cutover_engine::{Span, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
@@ -20,8 +17,16 @@ pub(super) struct Token {
     login: Login,
     scanner: Option<Arc<Scanner>>,
     held: Mutex<State>,
-    /// Whether the token may not look itself up: then a refusal says nothing of its life.
-    is_blind: AtomicBool,
+}
+
+/// What a refusal of a request says.
+pub(super) enum Refusal {
+    /// The token lives: it may not do this.
+    Meant,
+    /// The token was dead, and this is another.
+    Replaced(Arc<Secret>),
+    /// The token is dead, and there is no other.
+    Dead,
 }
 
 #[derive(Default)]
@@ -52,7 +57,7 @@ impl Held {
 
 impl Token {
     pub(super) fn new(login: Login, scanner: Option<Arc<Scanner>>) -> Self {
-        Self { login, scanner, held: Mutex::default(), is_blind: AtomicBool::new(false) }
+        Self { login, scanner, held: Mutex::default() }
     }
 
     /// The live token: made, renewed or made anew first if that is due.
@@ -75,30 +80,20 @@ impl Token {
         }
     }
 
-    /// After a refusal of a request with `used`: another token, if that one is dead and there is one to be had.
-    pub(super) async fn revive(&self, used: &Arc<Secret>, wire: &Wire) -> Result<Option<Arc<Secret>>, SendError> {
-        if !self.login.can_change() {
-            return Ok(None);
-        }
+    /// What a refusal of a request with `used` says.
+    pub(super) async fn refused(&self, used: &Arc<Secret>, wire: &Wire) -> Result<Refusal, SendError> {
         let mut state = self.held.lock().await;
         if let Some(held) = state.held.as_ref().filter(|held| !Arc::ptr_eq(&held.token, used)) {
-            return Ok(Some(held.token.clone()));
+            return Ok(Refusal::Replaced(held.token.clone()));
         }
-        if self.is_blind.load(Ordering::Relaxed) || self.is_alive(used, wire).await? {
-            return Ok(None);
+        if is_alive(used, wire).await? {
+            return Ok(Refusal::Meant);
         }
-        let token = match self.make(&mut state, wire).await {
-            Ok(token) => token,
-            // The request's own refusal says more than that there is no other token.
-            Err(SendError::NotSent { failure }) if failure.case == FailureCase::Denied => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        if token.expose() == used.expose() {
-            return Ok(None);
+        if !self.login.can_change() {
+            return Ok(Refusal::Dead);
         }
-        // A new token that cannot look itself up either was not dead before: its policies do not allow it.
-        self.is_blind.store(!self.is_alive(&token, wire).await?, Ordering::Relaxed);
-        Ok(Some(token))
+        let token = self.make(&mut state, wire).await?;
+        Ok(if token.expose() == used.expose() { Refusal::Dead } else { Refusal::Replaced(token) })
     }
 
     /// Whether it is the operator's: then nobody here can prolong it.
@@ -155,10 +150,12 @@ impl Token {
         state.held = Some(Held::new(Lease { token, ..renewed }, full, now));
         !is_short
     }
+}
 
-    async fn is_alive(&self, token: &Arc<Secret>, wire: &Wire) -> Result<bool, SendError> {
-        let mut request = WireRequest::of_host("GET", path("/v1/auth/token/lookup-self"));
-        request.credential = Some(token.clone());
-        Ok(wire.send(&request).await.map_err(nothing_written)?.status != 403)
-    }
+/// Whether a server knows the token. Any that lives may ask which mounts it sees, whatever its policies: looking itself up is
+/// refused to many.
+async fn is_alive(token: &Arc<Secret>, wire: &Wire) -> Result<bool, SendError> {
+    let mut request = WireRequest::of_host("GET", path("/v1/sys/internal/ui/mounts"));
+    request.credential = Some(token.clone());
+    Ok(wire.send(&request).await.map_err(nothing_written)?.status != 403)
 }

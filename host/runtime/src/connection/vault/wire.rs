@@ -120,6 +120,14 @@ impl Wire {
         }
     }
 
+    /// The failure of a request whose token the server does not know.
+    pub(super) fn dead(&self) -> Failure {
+        let (connection, server) = (shown(&self.connection), self.name());
+        let text =
+            format!("the token of connection `{connection}` is no longer valid, or never was: `{server}` refuses it whatever it asks");
+        Code::LOGIN.failure(FailureCase::Denied, text)
+    }
+
     async fn wait_while_blocked(&self, begun: Timestamp) -> Result<(), Failure> {
         let until = *self.blocked_until.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
