@@ -153,6 +153,10 @@ fn during_rollback_theirs_stays_and_the_others_go_back() {
     site.token(&target, "NEW_TOKEN", "target");
     site.document("rollback last --yes", 11);
     only_theirs_is_left(&target);
+    // By the operator's word it goes, too.
+    let back = site.document(&format!("rollback last --over copy/target:secret/{KEY} --yes"), 0);
+    assert_eq!(back["ending"], "rolled-back", "{back:#}");
+    assert_eq!(picture::keys(&target, "secret").len(), 0);
 }
 
 #[test]

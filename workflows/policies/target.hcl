@@ -9,7 +9,7 @@ path "secret/metadata/*" {
 path "secret/data/*" {
   capabilities = ["create", "read", "update"]
 }
-# For versions that are soft-deleted at the source (`recover_deleted = true`).
+# For versions that are soft-deleted at the source, after the plan or with `recover_deleted = true`.
 path "secret/delete/*" {
   capabilities = ["update"]
 }

@@ -192,6 +192,8 @@ pub struct Access {
     pub ttl: Option<Span>,
     /// Why its policies and its life are not known, if they are not.
     pub untold: Option<String>,
+    /// So many milliseconds the server's clock is ahead of this machine's, to a second; none if it does not say.
+    pub ahead: Option<i64>,
 }
 
 /// A way to speak to a kind of backend.

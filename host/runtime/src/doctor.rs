@@ -18,7 +18,10 @@ use crate::{
 /// Writes that no step's credential should be able to do, each below a name that nobody uses.
 const NEVER: [&str; 3] = ["sys/policies/acl/cutover-doctor", "sys/mounts/cutover-doctor", "sys/auth/cutover-doctor"];
 
-/// What is wrong with a credential.
+/// How far the clocks may be apart, in milliseconds: answers carry whole seconds, and take a while.
+const APART: u64 = 5_000;
+
+/// What is wrong with a credential, or where it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -30,6 +33,8 @@ pub enum Fault {
     Unknown,
     /// It can do more than its step needs.
     Excess,
+    /// Its server's clock and this machine's are apart.
+    Clock,
 }
 
 /// One finding about the credential of a role in a step.
@@ -87,10 +92,11 @@ impl Examined<'_> {
 }
 
 fn judged(access: &Access, rights: &Rights, needed: Span) -> Vec<(Fault, String)> {
-    let mut findings = Vec::new();
+    let mut findings: Vec<_> = access.ahead.and_then(apart).map(|text| (Fault::Clock, text)).into_iter().collect();
     let is_root = |verbs: &Vec<String>| verbs.iter().any(|verb| verb == "root");
     if access.policies.iter().any(|policy| policy == "root") || access.verbs.values().any(is_root) {
-        return vec![(Fault::Excess, "it is a root token: give the step a policy of its own".to_owned())];
+        findings.push((Fault::Excess, "it is a root token: give the step a policy of its own".to_owned()));
+        return findings;
     }
     let can =
         |path: &str, verbs: &[&str]| access.verbs.get(path).is_some_and(|held| held.iter().any(|verb| verbs.contains(&verb.as_str())));
@@ -119,6 +125,13 @@ fn judged(access: &Access, rights: &Rights, needed: Span) -> Vec<(Fault, String)
     findings
 }
 
+/// Waits and windows of a run go by this machine's clock, lives of tokens and timers by the server's.
+fn apart(ahead: i64) -> Option<String> {
+    let seconds = ahead.unsigned_abs().div_ceil(1_000);
+    let side = if ahead > 0 { "ahead of" } else { "behind" };
+    (ahead.unsigned_abs() > APART).then(|| format!("its server's clock is {seconds} s {side} this machine's: set them right (NTP)"))
+}
+
 fn text(error: SendError) -> String {
     match error {
         SendError::NotSent { failure } => failure.to_string(),
@@ -137,6 +150,7 @@ mod tests {
             policies: words(policies),
             ttl: ttl.map(Span::seconds),
             untold: None,
+            ahead: Some(-1_500),
         }
     }
 
@@ -175,6 +189,15 @@ mod tests {
             let found = faults(&access(&[("kv/data/a", &["root"])], policies, None));
             assert!(matches!(found.as_slice(), [(Fault::Excess, text)] if text.contains("root token")), "{found:?}");
         }
+    }
+
+    #[test]
+    fn clocks_that_are_apart_are_told_with_their_side() {
+        let held = access(&[("kv/data/a", &["root"])], &["root"], None);
+        let told = |ahead| faults(&Access { ahead: Some(ahead), ..held.clone() }).swap_remove(0);
+        assert_eq!(told(73_001), (Fault::Clock, "its server's clock is 74 s ahead of this machine's: set them right (NTP)".to_owned()));
+        assert!(told(-60_000).1.contains("60 s behind this machine's"));
+        assert_eq!(told(5_000).0, Fault::Excess);
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Migrator for VaultMigrator {
             Instruction::Copy(copied) => copy::rollback(&copied, pre_image, memo),
             Instruction::Retire(retired) => retire::rollback(&retired, pre_image),
             Instruction::Destroy(destroyed) => destroy::rollback(&destroyed, pre_image),
-            Instruction::CopyKv(copied) => kv::rollback::rollback(&copied, pre_image, written(memo)),
+            Instruction::CopyKv(copied) => kv::rollback::rollback(&copied, pre_image, memo),
             Instruction::RetireKv(retired) => kv::retire::rollback(&retired, pre_image),
             Instruction::DestroyKv(destroyed) => kv::destroy::rollback(&destroyed, pre_image),
         }
@@ -102,7 +102,7 @@ impl Migrator for VaultMigrator {
     }
 }
 
-/// What an earlier attempt wrote. Keys of KV mounts are never written over, whoever answers for what is there.
+/// What an earlier attempt wrote. On the way there keys of KV mounts are never written over, whoever answers for what is there.
 fn written(memo: Option<&Value>) -> Option<&Value> {
     memo.filter(|memo| !memo.is_null())
 }

@@ -177,6 +177,7 @@ fn of_credentials(findings: &[Finding], file: &str) -> String {
             Fault::Short => "short",
             Fault::Unknown => "unknown",
             Fault::Excess => "excess",
+            Fault::Clock => "clock",
         };
         table.row([fault, &finding.step, &finding.role, &finding.connection, &finding.text]);
     }

@@ -15,7 +15,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::UNIX_EPOCH};
 
 use cutover_engine::{Failure, FailureCase, Span};
 use serde::Deserialize;
@@ -156,10 +156,18 @@ impl VaultBackend {
 
     /// The JSON of a request that must succeed.
     async fn answer(&self, request: WireRequest) -> Result<Value, SendError> {
+        Ok(self.dated_answer(request).await?.0)
+    }
+
+    /// The same, and how many milliseconds the server's clock is ahead of this machine's (RFC 9110 section 6.6.1).
+    async fn dated_answer(&self, request: WireRequest) -> Result<(Value, Option<i64>), SendError> {
         let what = request.path.object();
         let response = self.send_as_host(request).await.map_err(login::nothing_written)?;
+        let date = response.header("date").and_then(|text| httpdate::parse_http_date(text).ok());
+        let date = date.and_then(|date| i64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok());
+        let ahead = date.zip(i64::try_from(self.wire.clock.now().0).ok()).map(|(there, here)| there - here);
         match response.body {
-            WireResponseBody::Json(body) if response.status == 200 => Ok(body),
+            WireResponseBody::Json(body) if response.status == 200 => Ok((body, ahead)),
             _ => {
                 let text = format!("`{}` answers {} to `{what}`", self.authority, response.status);
                 Err(Code::LOGIN.failure(FailureCase::Denied, text).into())
@@ -248,7 +256,7 @@ impl Backend for VaultBackend {
         Box::pin(async move {
             let mut asked = WireRequest::of_host("POST", wire::path("/v1/sys/capabilities-self"));
             asked.body = Some(WireBody::Json(json!({ "paths": paths })));
-            let verbs = self.answer(asked).await?;
+            let (verbs, ahead) = self.dated_answer(asked).await?;
             // Without it there is still what it can do.
             let (token, untold) = match self.answer(WireRequest::of_host("GET", wire::path("/v1/auth/token/lookup-self"))).await {
                 Ok(token) => (token, None),
@@ -264,6 +272,7 @@ impl Backend for VaultBackend {
                 policies: words(&token["data"]["policies"]),
                 ttl: seconds.map(Span::seconds),
                 untold,
+                ahead,
             }))
         })
     }

@@ -19,17 +19,25 @@ pub(crate) fn rollback(copied: &CopiedKv, pre_image: Option<&Value>, memo: Optio
     close_source(copied)?;
     let found = Found::read(copied, None)?;
     let pre_image = target_part(copied, pre_image);
+    // By the operator's `--over` it goes, whoever wrote it.
+    let over = memo.is_some_and(Value::is_null);
+    let memo = memo.filter(|_| !over);
     if target_part(copied, found.state.as_ref()) == pre_image {
         return Ok(Progress::Done(memo.cloned()));
     }
     match (copied.kind, &found.history, &copied.base, pre_image) {
+        (Kind::V1, ..) if over => single::put(copied, pre_image.map(|state| &state["value"]))?,
         (Kind::V1, ..) => single::rollback(copied, &found, pre_image, memo)?,
         (Kind::V2, Some(history), None, None) => {
-            refuse_foreign(copied, (&found, history), memo, None)?;
+            if !over {
+                refuse_foreign(copied, (&found, history), memo, None)?;
+            }
             remove(copied, history)?;
         }
         (Kind::V2, Some(history), Some(base), Some(pre_image)) => {
-            refuse_foreign(copied, (&found, history), memo, Some(&pre_image["latest"]))?;
+            if !over {
+                refuse_foreign(copied, (&found, history), memo, Some(&pre_image["latest"]))?;
+            }
             unmerge(copied, history, base, pre_image)?;
         }
         _ => return Err(conflict(copied, "is not as this change left it: nothing was written")),

@@ -49,7 +49,8 @@ pub(crate) fn rollback(copied: &CopiedKv, found: &Found, pre_image: Option<&Valu
     put(copied, before)
 }
 
-fn put(copied: &CopiedKv, value: Option<&Value>) -> Result<(), Failure> {
+/// Writes a document, or removes it for none, and reads it again.
+pub(super) fn put(copied: &CopiedKv, value: Option<&Value>) -> Result<(), Failure> {
     match value {
         Some(value) => store::write_single(TARGET, &copied.target, value)?,
         None => store::remove_single(TARGET, &copied.target)?,

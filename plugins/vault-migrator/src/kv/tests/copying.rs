@@ -180,6 +180,34 @@ fn what_somebody_else_put_into_a_v1_target_stays() {
 }
 
 #[test]
+fn by_the_operators_word_what_somebody_else_wrote_goes_back_too() {
+    let theirs = json!({"x": "theirs"});
+    for versioned in [true, false] {
+        let vault = Vault::new().folder(Folder::new()).v2(SOURCE, MOUNT, 0, 0);
+        let server = if versioned { vault.v2(TARGET, MOUNT, 0, 0) } else { vault.v1(TARGET, MOUNT) }.install();
+        fill(&server, "a", &[json!({"x": "1"}), json!({"x": "2"})]);
+        fill(&server, "b", &[json!({"x": "3"})]);
+        server.put(TARGET, MOUNT, "b", json!({"x": "before"}));
+        for (number, change) in copies(json!({"existing": "merge"})).iter().enumerate() {
+            let there = there(&server, change);
+            server.put(TARGET, MOUNT, ["a", "b"][number], theirs.clone());
+            assert!(matches!(rollback(change, there.before.state.as_ref(), there.memo.as_ref()), Err(Failure::Conflict(_))));
+            rollback(change, there.before.state.as_ref(), Some(&Value::Null)).expect("back");
+            passes(change, there.before.state.as_ref(), Stage::RolledBack);
+        }
+        let left: Vec<Option<Value>> = if versioned {
+            assert!(!shown(&server, TARGET, "b").iter().any(|version| version.2 == Some(theirs.clone())), "theirs is destroyed");
+            ["a", "b"]
+                .map(|path| server.get(TARGET, MOUNT, path).and_then(|stored| stored.live(stored.current, server.now()).cloned()))
+                .into()
+        } else {
+            ["a", "b"].map(|path| server.single(TARGET, MOUNT, path)).into()
+        };
+        assert_eq!(left, [None, Some(json!({"x": "before"}))], "versioned: {versioned}");
+    }
+}
+
+#[test]
 fn a_v1_target_that_somebody_emptied_meanwhile_is_no_longer_ours() {
     let server = Vault::new().folder(Folder::new()).v2(SOURCE, MOUNT, 0, 0).v1(TARGET, MOUNT).install();
     fill(&server, "a", &[json!({"x": "1"})]);
