@@ -42,7 +42,9 @@ fn waits(site: &Site) {
 
 #[test]
 fn a_version_that_runs_out_in_the_dual_run_moves_nothing() {
-    let (source, target) = (timed(25), OpenBao::start());
+    // The timer runs from the first write on: nothing that takes time comes after it.
+    let target = OpenBao::start();
+    let source = timed(25);
     let site = in_dual_run(&source, &target, "2s");
     run_out(&source, 2);
     run_out(&target, 2);
@@ -53,7 +55,9 @@ fn a_version_that_runs_out_in_the_dual_run_moves_nothing() {
 
 #[test]
 fn a_run_goes_back_after_a_version_has_run_out() {
-    let (source, target) = (timed(25), OpenBao::start());
+    // The timer runs from the first write on: nothing that takes time comes after it.
+    let target = OpenBao::start();
+    let source = timed(25);
     let site = in_dual_run(&source, &target, "1h");
     run_out(&source, 2);
     run_out(&target, 2);
@@ -81,7 +85,8 @@ fn a_target_mount_that_deletes_everything_as_accepted_ends_no_run() {
 
 #[test]
 fn a_timed_version_that_somebody_deletes_at_the_target_stops_the_retirement() {
-    let (source, target) = (timed(3_600), OpenBao::start());
+    let target = OpenBao::start();
+    let source = timed(3_600);
     let site = in_dual_run(&source, &target, "2s");
     target.must("PUT", "/v1/secret/delete/app", json!({"versions": [2]}));
     let document = site.document("resume last", 11);

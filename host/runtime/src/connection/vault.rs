@@ -148,8 +148,16 @@ impl VaultBackend {
             Refusal::Meant => Ok(response),
             Refusal::Dead => Err(self.wire.dead().into()),
             Refusal::Replaced(new) => {
-                request.credential = Some(new);
-                self.wire.send(&request).await
+                request.credential = Some(new.clone());
+                let response = self.wire.send(&request).await?;
+                if response.status != 403 {
+                    return Ok(response);
+                }
+                // Two dead ones in a row: a third is not tried.
+                match self.token.refused(&new, &self.wire).await? {
+                    Refusal::Meant => Ok(response),
+                    Refusal::Replaced(_) | Refusal::Dead => Err(self.wire.dead().into()),
+                }
             }
         }
     }

@@ -20,7 +20,7 @@ pub(super) fn needed(steps: &[PlannedStep], dual_run: Option<&PlannedDualRun>, n
         Work::Wait { span, .. } => span.map_or(0, |span| span.0),
         Work::Operation(operation) => length(operation),
     });
-    Span(work.sum::<u64>().saturating_add(soak).saturating_add(WORK.0))
+    Span(work.fold(0, u64::saturating_add).saturating_add(soak).saturating_add(WORK.0))
 }
 
 fn last_use(steps: &[PlannedStep], number: usize) -> usize {
@@ -48,7 +48,7 @@ fn length(operation: &PlannedOperation) -> u64 {
         };
         probe.span.0.saturating_mul(series)
     });
-    probes.sum::<u64>().saturating_add(changes.saturating_mul(CHANGE))
+    probes.fold(0, u64::saturating_add).saturating_add(changes.saturating_mul(CHANGE))
 }
 
 #[cfg(test)]

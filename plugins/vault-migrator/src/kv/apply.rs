@@ -150,7 +150,16 @@ fn refuse_foreign(
     let wrote = |number: u64, value: &Value| memo.is_some_and(|memo| is_of(&memo["wrote"]["versions"][number.to_string()]["value"], value));
     let planned = |number: u64, value: &Value| copied.timed(number).is_some_and(|timed| timed.value == fingerprint(value));
     for (number, slot) in wanted.slots.range(..=present.current) {
-        let ours = match (slot, present.versions.get(number)) {
+        let there = present.versions.get(number);
+        if let (Slot::Value { deletion, .. }, Some(Version::Deleted { by_timer, .. })) = (slot, there)
+            && !copied.timed(*number).is_some_and(|timed| *by_timer && !timed.is_moved(deletion.as_ref()))
+        {
+            return conflict(&format!(
+                "has deleted version {number}, which {SOURCE}:{} has not: undelete it here, or plan again",
+                copied.origin.shown()
+            ));
+        }
+        let ours = match (slot, there) {
             (Slot::Value { value, .. }, Some(Version::Live { value: there, .. })) => value == there,
             (Slot::Value { .. }, Some(version)) if copied.timed(*number).is_some() && version.has_expired() => true,
             (Slot::Destroyed(_) | Slot::Tombstone, None | Some(Version::Destroyed)) => true,

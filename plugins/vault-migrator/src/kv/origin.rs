@@ -96,6 +96,18 @@ impl Origin {
         })
     }
 
+    /// Whether there is no such secret any more.
+    pub(crate) fn is_gone(&self) -> Result<bool, Failure> {
+        match self {
+            Self::Versioned(key) => Ok(store::metadata(SOURCE, key)?.is_none()),
+            Self::Single(key) => Ok(store::single(SOURCE, key)?.is_none()),
+            Self::File(_) => match self.read() {
+                Err(Failure::NotFound(_)) => Ok(true),
+                read => read.map(|read| read.is_none()),
+            },
+        }
+    }
+
     /// Where it is, for people.
     pub(crate) fn shown(&self) -> String {
         match self {

@@ -34,6 +34,13 @@ pub(crate) struct Timed {
     pub(crate) until: Option<String>,
 }
 
+impl Timed {
+    /// Whether a version that can still be read at the source has another time of deletion there than when it was planned.
+    pub(crate) fn is_moved(&self, deletion: Option<&String>) -> bool {
+        self.until.is_some() && self.until.as_ref() != deletion
+    }
+}
+
 impl Planned {
     /// Which versions a copy is to have, if these soft-deleted ones are recovered for it.
     pub(crate) fn of(source: &History, recover: &[u64]) -> Self {

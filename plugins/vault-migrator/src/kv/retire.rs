@@ -220,7 +220,7 @@ fn planned(key: &Key, copy: &Change, requests: &mut usize) -> Result<Change, Fai
     let mut change = Change::new(Action::Remove, key.object(SOURCE)).link(&copy.id).summary(summary).by_hand(by_hand);
     change.group.clone_from(&copy.group);
     if scheduled > 0 {
-        let detail = "undeleted versions have no scheduled deletion, or a new one";
+        let detail = "a rollback undeletes versions without their timers, also where these have run out since";
         let count = u32::try_from(scheduled).unwrap_or(u32::MAX);
         change = loss::add(change, vec![Loss { count, ..Loss::new("deletion-times", detail) }]);
     }

@@ -4,7 +4,7 @@ use cutover_plugin::{Failure, Progress};
 use serde_json::{Value, json};
 
 use super::{
-    TARGET,
+    SOURCE, TARGET,
     history::{History, Version},
     mount::Kind,
     origin::{Base, CopiedKv},
@@ -24,6 +24,11 @@ pub(crate) fn rollback(copied: &CopiedKv, pre_image: Option<&Value>, memo: Optio
     let memo = memo.filter(|_| !over);
     if target_part(copied, found.state.as_ref()) == pre_image {
         return Ok(Progress::Done(memo.cloned()));
+    }
+    if !over && copied.origin.is_gone()? {
+        let source = copied.origin.shown();
+        let text = format!("may be the last copy, as {SOURCE}:{source} is there no longer: it stays, unless `--over` names this change");
+        return Err(conflict(copied, &text));
     }
     match (copied.kind, &found.history, &copied.base, pre_image) {
         (Kind::V1, ..) if over => single::put(copied, pre_image.map(|state| &state["value"]))?,

@@ -97,6 +97,10 @@ impl Slot {
     fn entry(&self, copied: &CopiedKv, number: u64, there: Option<&Version>) -> Option<Value> {
         let timed = copied.timed(number);
         match (self, timed, there) {
+            // It lives on there, by another timer than the one that has ended its copy.
+            (Self::Value { value, deletion }, Some(timed), Some(version)) if version.has_expired() && timed.is_moved(deletion.as_ref()) => {
+                Some(live(value, copied.expires(deletion.is_some())))
+            }
             (Self::Value { value, deletion }, Some(_), _) => Some(ticking(fingerprint(value), copied.expires(deletion.is_some()))),
             (Self::Value { value, deletion }, None, _) => Some(live(value, copied.expires(deletion.is_some()))),
             (Self::Expired(_), Some(timed), Some(Version::Live { value, .. })) if fingerprint(value) == timed.value => {

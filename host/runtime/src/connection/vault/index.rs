@@ -1,6 +1,6 @@
 //! How much of a cluster's writes this process has seen. Since `OpenBao` 2.5 a standby answers reads by itself and can be behind:
 //! a request that names the newest index seen is answered by a node that has it (`X-Vault-Index`, `OpenBao` RFC "Support
-//! client-indicated minimum storage indices"), and so never with less than an earlier answer showed.
+//! client-indicated minimum storage indices"), and so never with less than an earlier answer showed to this process.
 
 use std::{
     collections::BTreeMap,
@@ -9,6 +9,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
+use serde_json::json;
 
 /// The header of answers and requests.
 pub(super) const INDEX: &str = "x-vault-index";
@@ -21,7 +22,7 @@ pub(super) struct Indices(Mutex<BTreeMap<String, Newest>>);
 
 struct Newest {
     value: u64,
-    /// As the server wrote it.
+    /// As a server writes it.
     text: String,
 }
 
@@ -39,7 +40,9 @@ impl Indices {
         let value: u64 = written.value.parse().ok()?;
         let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if newest.get(&written.cluster).is_none_or(|newest| newest.value < value) {
-            newest.insert(written.cluster.clone(), Newest { value, text: text.to_owned() });
+            // Nothing else of what one server says goes to another.
+            let text = STANDARD.encode(json!({ "cluster": written.cluster, "value": value.to_string() }).to_string());
+            newest.insert(written.cluster.clone(), Newest { value, text });
         }
         Some(written.cluster)
     }

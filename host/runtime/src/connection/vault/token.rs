@@ -83,7 +83,7 @@ impl Token {
     /// What a refusal of a request with `used` says.
     pub(super) async fn refused(&self, used: &Arc<Secret>, wire: &Wire) -> Result<Refusal, SendError> {
         let mut state = self.held.lock().await;
-        if let Some(held) = state.held.as_ref().filter(|held| !Arc::ptr_eq(&held.token, used)) {
+        if let Some(held) = state.held.as_ref().filter(|held| held.token.expose() != used.expose()) {
             return Ok(Refusal::Replaced(held.token.clone()));
         }
         if is_alive(used, wire).await? {

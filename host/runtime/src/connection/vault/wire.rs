@@ -1,7 +1,7 @@
 //! Requests to one Vault or OpenBao, with what its answers mean whatever the request: blocked, sealed, redirected.
 
 use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
@@ -47,7 +47,7 @@ pub(super) struct Wire {
     blocked: AtomicU64,
     indices: Arc<Indices>,
     /// The cluster that answers, if it says so.
-    cluster: OnceLock<String>,
+    cluster: Mutex<Option<String>>,
 }
 
 /// A granted authority.
@@ -74,7 +74,7 @@ impl Wire {
             blocked_until: Mutex::default(),
             blocked: AtomicU64::new(0),
             indices,
-            cluster: OnceLock::new(),
+            cluster: Mutex::default(),
         }
     }
 
@@ -181,7 +181,8 @@ impl Wire {
     /// The request, to be answered by a node that is not behind what this process has seen.
     fn up_to_date(&self, request: &WireRequest) -> WireRequest {
         let mut again = request.again();
-        if let Some(index) = self.cluster.get().and_then(|cluster| self.indices.newest(cluster)) {
+        let cluster = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = cluster.as_ref().and_then(|cluster| self.indices.newest(cluster)) {
             again.headers.push((INDEX.to_owned(), index));
             again.headers.push((BEHIND.0.to_owned(), BEHIND.1.to_owned()));
         }
@@ -190,8 +191,7 @@ impl Wire {
 
     fn learn(&self, response: &WireResponse) {
         if let Some(cluster) = response.header(INDEX).and_then(|text| self.indices.learn(text)) {
-            // Another cluster at the same address is another server: there is nothing to wait for.
-            let _ = self.cluster.set(cluster);
+            *self.cluster.lock().unwrap_or_else(PoisonError::into_inner) = Some(cluster);
         }
     }
 

@@ -267,7 +267,7 @@ fn what_is_destroyed_at_the_source_after_the_plan_stays_at_the_target_until_some
 }
 
 #[test]
-fn a_source_that_is_gone_can_be_copied_no_more_but_its_copy_can_be_taken_back() {
+fn a_copy_whose_source_is_gone_goes_only_by_the_operators_word() {
     for input in [json!({}), json!({"recover_deleted": true})] {
         let server = timed();
         server.wait(1_234);
@@ -279,9 +279,27 @@ fn a_source_that_is_gone_can_be_copied_no_more_but_its_copy_can_be_taken_back() 
         assert_eq!(now.state, there.before.expected);
         assert!(now.expected != now.state && now.expected != there.before.expected && now.expected.is_some());
         assert!(matches!(applied_again(&server, &change, &there), Err(Failure::NotFound(_))));
-        back(&change, &there);
+        let (pre_image, memo) = (there.before.state.as_ref(), there.memo.as_ref());
+        assert!(matches!(rollback(&change, pre_image, memo), Err(Failure::Conflict(text)) if text.contains("may be the last copy")));
+        assert!(server.get(TARGET, MOUNT, "k").is_some());
+        rollback(&change, pre_image, Some(&Value::Null)).expect("back");
+        assert_eq!(captured(&change).state, there.before.state);
         assert_eq!(server.get(TARGET, MOUNT, "k"), None);
     }
+}
+
+#[test]
+fn a_deletion_that_the_source_takes_back_is_named_where_its_copy_has_run_out() {
+    let server = timed();
+    let change = copies(json!({})).remove(0);
+    let there = there(&server, &change);
+    server.wait(100_000);
+    // Undeleted there, it lives on by a new timer.
+    server.change(SOURCE, MOUNT, "k", |stored, now| stored.schedule(2, now + 3_600_000));
+    let now = captured(&change);
+    assert!(now.state != now.expected, "{now:?}");
+    let refused = applied_again(&server, &change, &there);
+    assert!(matches!(&refused, Err(Failure::Conflict(text)) if text.contains("has deleted version 2, which")), "{refused:?}");
 }
 
 #[test]
