@@ -46,9 +46,11 @@ fn sealed_while_the_old_path_comes_back_a_person_is_asked_and_rollback_finishes(
     site.run("--var soak=0s", 0);
     let stuck = site.document("rollback last --yes", 11);
     assert_eq!(stuck["ending"], "stuck", "{stuck:#}");
-    // A copy goes only after its source is back.
-    assert_eq!(live(&target), 8);
     source.unseal();
+    // A copy goes only after its source is back: each secret can be read somewhere.
+    let (old, new) = (picture::keys(&source, "secret"), picture::keys(&target, "secret"));
+    let is_there = |path: &String| new.contains_key(path) || !picture::latest(&old[path]).is_null();
+    assert!(!new.is_empty() && old.keys().all(is_there), "{old:#?} {new:#?}");
     let back = site.document("rollback last --yes", 0);
     assert_eq!(back["ending"], "rolled-back", "{back:#}");
     assert_eq!((json!(picture::keys(&source, "secret")), picture::keys(&target, "secret").len()), (before, 0));
