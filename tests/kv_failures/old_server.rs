@@ -1,11 +1,20 @@
 //! The server that is left fails: sealed while its old path ends, and while that is taken back.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use cutover_tests::OpenBao;
 use serde_json::{Value, json};
 
-use crate::{mishap::before_request, picture, proxy, site::Site, workflows::write};
+use crate::{
+    mishap::before_request,
+    picture,
+    proxy::{self, Hook},
+    site::Site,
+    workflows::write,
+};
 
 /// Before the third request of the old server whose path begins so, it is sealed.
 fn sealed_before_third(beginning: &'static str) -> (Arc<OpenBao>, OpenBao, Site) {
@@ -15,13 +24,40 @@ fn sealed_before_third(beginning: &'static str) -> (Arc<OpenBao>, OpenBao, Site)
     }
     let sealed = Arc::clone(&source);
     let is_meant = move |method: &str, path: &str| method == "PUT" && path.starts_with(beginning);
-    let url = proxy::before(&source, before_request(3, is_meant, move || sealed.seal()));
-    let mut site = Site::of("openbao-to-openbao.toml", &url, &target.url());
-    site.token(&source, "OLD_TOKEN", "source");
-    site.token(&source, "OLD_RETIRE_TOKEN", "source-retire");
-    site.token(&target, "NEW_TOKEN", "target");
-    site.token(&target, "NEW_AUDIT_TOKEN", "auditor");
+    let site = between(&source, &target, before_request(3, is_meant, move || sealed.seal()));
     (source, target, site)
+}
+
+/// The shipped workflow, whose old server is behind a proxy.
+fn between(source: &OpenBao, target: &OpenBao, hook: Hook) -> Site {
+    let mut site = Site::of("openbao-to-openbao.toml", &proxy::before(source, hook), &target.url());
+    site.token(source, "OLD_TOKEN", "source");
+    site.token(source, "OLD_RETIRE_TOKEN", "source-retire");
+    site.token(target, "NEW_TOKEN", "target");
+    site.token(target, "NEW_AUDIT_TOKEN", "auditor");
+    site
+}
+
+/// Before the fourth read of a version behind the soft-deletion, which is that of the proof, the old server is sealed.
+#[test]
+fn sealed_before_the_proof_it_is_waited_for_and_nothing_goes_back() {
+    let (source, target) = (Arc::new(OpenBao::start()), OpenBao::start());
+    write(&source, "app", json!({"password": "made-up"}));
+    let (sealed, is_deleted) = (Arc::clone(&source), AtomicBool::new(false));
+    let is_meant = move |method: &str, path: &str| {
+        is_deleted.fetch_or(path.starts_with("/v1/secret/delete/"), Ordering::SeqCst)
+            && method == "GET"
+            && path.starts_with("/v1/secret/data/")
+    };
+    let site = between(&source, &target, before_request(4, is_meant, move || sealed.seal()));
+    // Longer than three tries of a proof take.
+    let document = site.run("--max-wait 6s --var soak=0s", 13);
+    assert!(document["outages"].to_string().contains("is sealed"), "{document:#}");
+    assert_eq!(document["steps"][0]["counts"]["verified"], 1, "{document:#}");
+    source.unseal();
+    let document = site.document("resume last", 0);
+    assert_eq!(document["ending"], "completed", "{document:#}");
+    assert_eq!((live(&source), live(&target)), (0, 1));
 }
 
 fn live(server: &OpenBao) -> usize {

@@ -40,7 +40,8 @@ pub(crate) fn operation() -> Operation {
     Operation::retire(NAME, "removes copied keys from the source for good: the way back ends").role(source).irreversible()
 }
 
-/// One change per key of the linked retirements, or of the linked copies of v1 keys. The cursor is the number of links that earlier pages saw.
+/// One change per key of the linked retirements, or of the linked copies of v1 keys. The cursor is the number of links that
+/// earlier pages saw.
 pub(crate) fn plan(linked: &[Change], cursor: Option<&str>) -> Result<Page, Failure> {
     let mut changes: Vec<Change> = Vec::new();
     let mut requests = 0;

@@ -7,7 +7,7 @@ use super::{
     TARGET,
     mount::Kind,
     origin::CopiedKv,
-    wanted::{Found, Wanted, target_part},
+    wanted::{Found, Slot, Wanted, target_part},
 };
 
 pub(crate) fn verify(copied: &CopiedKv, pre_image: Option<&Value>, stage: Stage) -> Result<Vec<Check>, Failure> {
@@ -31,18 +31,22 @@ pub(crate) fn verify(copied: &CopiedKv, pre_image: Option<&Value>, stage: Stage)
         Check::application(
             "versions-read-back",
             same("versions") && same("current") && same("kept"),
-            format!("{}{}", named(&format!("{versions} versions")), expired(copied, &found)),
+            format!("{}{}", named(&format!("{versions} versions")), expired(copied, &wanted, &found)),
         ),
         Check::application("settings-read-back", same("settings"), named("limits and custom metadata")),
     ])
 }
 
-/// Which versions of the target cannot be compared any more, as planned.
-fn expired(copied: &CopiedKv, found: &Found) -> String {
-    let versions = found.history.iter().flat_map(|history| &history.versions);
-    let expired = versions.filter(|(number, version)| version.has_expired() && copied.timed(**number).is_some());
-    let numbers: Vec<String> = expired.map(|(number, _)| number.to_string()).collect();
-    if numbers.is_empty() { String::new() } else { format!("; the timers of these have run out since: {}", numbers.join(", ")) }
+/// Which versions of the target cannot be compared any more, as planned, and which were never copied as they ran out before.
+fn expired(copied: &CopiedKv, wanted: &Wanted, found: &Found) -> String {
+    let versions = || found.history.iter().flat_map(|history| &history.versions);
+    let ran_out = versions().filter(|(number, version)| version.has_expired() && copied.timed(**number).is_some());
+    let is_expired = |number: &u64| matches!(wanted.slots.get(number), Some(Slot::Expired(_)));
+    let never = versions().filter(|(number, version)| is_expired(number) && version.is_deleted() && !version.has_expired());
+    let told =
+        |what: &str, numbers: Vec<String>| if numbers.is_empty() { String::new() } else { format!("; {what}: {}", numbers.join(", ")) };
+    let ran_out = told("the timers of these have run out since", ran_out.map(|(number, _)| number.to_string()).collect());
+    ran_out + &told("never copied, as their timers had run out before", never.map(|(number, _)| number.to_string()).collect())
 }
 
 /// Whether a state is the one before; of a merged key, whether what can be restored is.

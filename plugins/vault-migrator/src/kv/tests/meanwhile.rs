@@ -91,6 +91,8 @@ fn a_version_that_ran_out_before_it_was_copied_leaves_an_empty_one_that_is_delet
     let writes = server.writes();
     assert_eq!(states(&server, TARGET), ["live", "deleted", "live"]);
     assert_eq!(server.get(TARGET, MOUNT, "k").expect("a key").versions[&2].document, Some(json!({})));
+    let checks = VaultMigrator::verify(&Context::default(), "", &change, None, None, Stage::Applied).expect("checks");
+    assert!(checks[0].detail.ends_with("never copied, as their timers had run out before: 2"), "{}", checks[0].detail);
     back(&change, &undisturbed);
     for nth in 0..writes {
         for lose in [Server::lose_answer, Server::lose_write] {
