@@ -68,6 +68,24 @@ async fn the_operators_own_token_is_neither_renewed_nor_revoked() {
 }
 
 #[tokio::test]
+async fn requests_at_once_are_all_told_that_a_token_which_its_source_still_has_is_dead() {
+    let server = OpenBao::start();
+    server.policy("reader", READER);
+    let token = server.token(&["reader"], "1h");
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = folder.path().join("token");
+    std::fs::write(&source, &token).expect("a file");
+    let place = Place::open(&server.url(), json!({"token": format!("file:{}", source.display())}), &[]).await;
+    assert_eq!(place.ask("LIST", "/v1/secret/metadata/", Value::Null).await.0, 404);
+    server.must("POST", "/v1/auth/token/revoke", json!({ "token": token }));
+    let ask = || place.failure("GET", "/v1/secret/data/app");
+    let (one, two, three, four) = tokio::join!(ask(), ask(), ask(), ask());
+    for failure in [one, two, three, four] {
+        assert_eq!(failure.code.as_deref(), Some("CUT3262"), "{failure}");
+    }
+}
+
+#[tokio::test]
 async fn a_made_token_is_renewed_before_it_ends_and_replaced_when_it_cannot_be() {
     let server = OpenBao::start();
     let settings = json!({"token_ttl": "60s", "token_max_ttl": "10m", "token_policies": ["reader"]});

@@ -139,9 +139,8 @@ impl Session {
         let (wire, leaves, bytes) = self.open_request(&role, &matched, request)?;
         let permit = self.budget.admit(bytes)?;
         let answer = self.send_recorded(&*backend, &matched, &objects, wire, &leaves).await?;
-        if matches!(answer.response.status, 401 | 403) {
-            self.seen().denied = Some((seat.connection().to_owned(), answer.response.status));
-        }
+        let status = answer.response.status;
+        self.seen().denied = matches!(status, 401 | 403).then(|| (seat.connection().to_owned(), status));
         permit.received(answer.response.bytes)?;
         self.note_answer(&matched, asked, &objects, (&role, member), &answer.response);
         if matched.method == "GET" && answer.response.status == 200 {

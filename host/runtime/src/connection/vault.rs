@@ -138,27 +138,21 @@ impl VaultBackend {
     /// Sends with the connection's own token. A refusal came before anything was done, so that a request whose token turns
     /// out to be dead is sent once more with a new one.
     async fn send_as_host(&self, mut request: WireRequest) -> Result<WireResponse, SendError> {
-        let token = self.token.live(&self.wire).await?;
-        request.credential = Some(token.clone());
-        let response = self.wire.send(&request).await?;
-        if response.status != 403 {
-            return Ok(response);
-        }
-        match self.token.refused(&token, &self.wire).await? {
-            Refusal::Meant => Ok(response),
-            Refusal::Dead => Err(self.wire.dead().into()),
-            Refusal::Replaced(new) => {
-                request.credential = Some(new.clone());
-                let response = self.wire.send(&request).await?;
-                if response.status != 403 {
-                    return Ok(response);
-                }
-                // Two dead ones in a row: a third is not tried.
-                match self.token.refused(&new, &self.wire).await? {
-                    Refusal::Meant => Ok(response),
-                    Refusal::Replaced(_) | Refusal::Dead => Err(self.wire.dead().into()),
-                }
+        let mut token = self.token.live(&self.wire).await?;
+        let mut is_second = false;
+        loop {
+            request.credential = Some(token.clone());
+            let response = self.wire.send(&request).await?;
+            if response.status != 403 {
+                return Ok(response);
             }
+            token = match self.token.refused(&token, &self.wire).await? {
+                Refusal::Meant => return Ok(response),
+                Refusal::Replaced(new) if !is_second => new,
+                // Two dead ones in a row: a third is not tried.
+                Refusal::Replaced(_) | Refusal::Dead => return Err(self.wire.dead().into()),
+            };
+            is_second = true;
         }
     }
 

@@ -13,7 +13,7 @@ use crate::connection::{WireResponse, WireResponseBody};
 pub struct Report {
     /// The first thing the plugin had no right to.
     pub violation: Option<Failure>,
-    /// The connection that refused the last request, and with which status.
+    /// The connection that refused the last request, and with which status; none if that was not refused.
     pub denied: Option<(String, u16)>,
     /// A write may have left without an answer.
     pub lost: Option<Failure>,
