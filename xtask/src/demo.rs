@@ -66,8 +66,7 @@ impl Stage<'_> {
         self.cutover(&["run", WORKFLOW, "--yes"], 0)?;
         scene.has_moved()?;
         println!("(Checked here: every secret is in the store, encrypted; no legacy file can be read at its old place.)");
-        let run = self.runs()?.into_iter().find(|run| !known.contains(run));
-        let run = run.ok_or_else(|| Failed("the second run left nothing in .cutover/runs".to_owned()))?;
+        let run = self.run_since(&known)?;
 
         say("Act 5. What has happened? Both runs are kept, with everything that they did.");
         self.cutover(&["runs", "list"], 0)?;
@@ -102,6 +101,12 @@ impl Stage<'_> {
             return Ok(());
         }
         Err(Failed(format!("`cutover {}` ended with {status}, not with exit code {expected}", args.join(" "))))
+    }
+
+    /// The id of the run that is not one of these.
+    fn run_since(&self, known: &[String]) -> Result<String, Failed> {
+        let run = self.runs()?.into_iter().find(|run| !known.contains(run));
+        run.ok_or_else(|| Failed("the second run left nothing in .cutover/runs".to_owned()))
     }
 
     /// The ids of the runs that are kept.

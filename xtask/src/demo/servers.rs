@@ -82,8 +82,7 @@ fn acts(stage: &Stage<'_>, application: &Application, old: &Server, new: &Server
     old.client().is_readable(false)?;
     println!("(Checked here: the new server gives every secret, the old one none.)");
 
-    let run = stage.runs()?.into_iter().find(|run| !known.contains(run));
-    let run = run.ok_or_else(|| Failed("the second run left nothing in .cutover/runs".to_owned()))?;
+    let run = stage.run_since(&known)?;
 
     say("Act 4. What has happened? Both runs are kept, with everything that they did.");
     stage.cutover(&["runs", "list"], 0)?;
